@@ -1,0 +1,45 @@
+# Every target sets up its own .venv from requirements.lock; nothing else has to be installed.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help setup demo test check fmt lock dev clean
+
+help:            ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready  ## create .venv with the locked packages
+
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 4; }
+	@echo "Setting up .venv (once) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch .venv/ready
+
+demo: setup      ## repair the example package: four nodes, one desktop, one verified patch
+	@$(BIN)/sentient fix examples/storefront
+
+test: setup      ## run the whole test suite
+	@$(BIN)/python -m pytest -q
+
+check: setup     ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+
+fmt: setup       ## format the code
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+lock: setup      ## resolve pyproject.toml again into requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
+
+dev: setup       ## LangGraph Studio's server on this machine
+	@$(BIN)/langgraph dev --no-browser
+
+clean:           ## remove everything the targets made
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .langgraph_api .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What survives: savers, the ledger, the lease of a thread, the binding of files to checkpoints."""

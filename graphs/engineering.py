@@ -1,0 +1,82 @@
+"""The engineering graph: prepare, planner, approval, coder ⇄ act, tester, reviewer, deliver."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy
+
+from checkpoints.ledger import Ledger
+from graphs import routing
+from nodes.act import act
+from nodes.approval import approval
+from nodes.coder import coder
+from nodes.context import Services, node
+from nodes.deliver import deliver
+from nodes.desktops import ThreadDesktops
+from nodes.models import make_model
+from nodes.planner import planner
+from nodes.prepare import prepare
+from nodes.reviewer import reviewer
+from nodes.state import Input, State
+from nodes.tester import tester
+from tools.connection import Connection
+from tools.errors import DesktopGoneError, DesktopUnreachableError
+from tools.settings import Settings
+
+RECURSION_LIMIT = 2000
+"""Super-steps of a run; attempts and steps are bounded far below it."""
+
+LOST_DESKTOP = RetryPolicy(
+    initial_interval=0.5, max_attempts=3, retry_on=(DesktopUnreachableError, DesktopGoneError)
+)
+"""A node whose desktop is lost runs again, from the snapshot its checkpoint names (law 4)."""
+
+Model = Callable[[str], BaseChatModel | None]
+
+
+def make_services(settings: Settings, model: Model | None = None) -> Services:
+    """The services of a process; `model` replaces how models are made from their names."""
+    connection = Connection(settings)
+    return Services(
+        settings=settings,
+        desktops=ThreadDesktops(connection, settings.desktop_timeout_s),
+        ledger=Ledger(settings.home / "ledger.db"),
+        model_for=model or lru_cache(partial(make_model, settings)),
+    )
+
+
+def make_graph(
+    checkpointer: BaseCheckpointSaver[str] | None = None,
+    settings: Settings | None = None,
+    model: Model | None = None,
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Compile the graph. Nothing is started or opened before the first node runs.
+
+    With a saver, durability is `sync` for every run unless the caller asks for another; `exit` is
+    refused. Without one, as the Agent Server wants it, durability is the caller's.
+    """
+    services = make_services(settings or Settings(), model)
+    builder = StateGraph(State, input_schema=Input)
+    for role in (prepare, planner, approval, coder, act, tester, reviewer, deliver):
+        builder.add_node(role.__name__, node(services, role), retry_policy=LOST_DESKTOP)
+    builder.add_edge(START, "prepare")
+    builder.add_edge("prepare", "planner")
+    builder.add_edge("planner", "approval")
+    builder.add_conditional_edges("approval", routing.after_approval)
+    builder.add_conditional_edges("coder", routing.after_coder)
+    builder.add_conditional_edges("act", routing.after_act)
+    builder.add_conditional_edges("tester", routing.after_tester)
+    builder.add_conditional_edges("reviewer", routing.after_reviewer)
+    builder.set_finish_point("deliver")
+    compiled = builder.compile(checkpointer=checkpointer, name="engineering")
+    durability = {} if checkpointer is None else {"__pregel_durability": "sync"}
+    return compiled.with_config(recursion_limit=RECURSION_LIMIT, configurable=durability)
+
+
+graph = make_graph()
+"""The default instance, for LangGraph Studio and the Agent Server, which bring their own saver."""

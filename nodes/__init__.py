@@ -1,0 +1,1 @@
+"""One role a file, the state they share, and the context in which they run."""

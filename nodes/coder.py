@@ -1,0 +1,145 @@
+"""Coder: decides, never acts. With a model a tool-calling loop, without one the repair engine.
+
+Either way the decision is one checkpointed message with tool calls; `act` carries it out in the
+next super-step (law 2).
+"""
+
+import hashlib
+import json
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    RemoveMessage,
+    ToolCall,
+)
+
+from nodes.context import Step, Update
+from nodes.models import PROMPTS, ask
+from nodes.state import State
+from tools.analysis import Analysis
+from tools.engine import RepairResult, repair
+from tools.protection import PROTECTED_GLOBS
+from tools.pytest_run import pytest_arguments
+
+STEPS = 60
+"""Decisions of a model within one attempt."""
+
+
+async def coder(state: State, step: Step) -> Update:
+    """Reads plan, verdict and findings; writes the next decision to `messages`.
+
+    Coming here with work handed in, or for the first time, opens a new attempt.
+    """
+    if state["handed_in"] or not state["attempt"]:
+        state = {**state, "attempt": state["attempt"] + 1, "steps": 0}
+    model = await step.model()
+    update = await (_search(state, step) if model is None else _think(state, step, model))
+    return {**update, "attempt": state["attempt"], "steps": state["steps"] + 1}
+
+
+async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
+    """Ask the model for the next tool calls; an answer without any means: done."""
+    opening = [] if state["steps"] else await _opening(state, step)
+    conversation: list[BaseMessage] = [*state.get("messages", []), *opening]
+    answer, usage = await ask(model, [PROMPTS["coder"], *conversation], with_tools=True)
+    for call in answer.tool_calls:
+        step.emit("call", name=call["name"], args=_shortened(call["args"]))
+    update: Update = {"messages": [*opening, answer], "usage": usage}
+    calls = {call["name"]: call["args"] for call in answer.tool_calls}
+    if calls.get("hand_in", {}).get("impossible") is True:
+        update["gave_up"] = f"the coder says: {calls['hand_in'].get('summary', '')}"[:1000]
+    done = not (answer.tool_calls or answer.invalid_tool_calls) or "hand_in" in calls
+    return {**update, "handed_in": done or state["steps"] + 1 >= STEPS}
+
+
+async def _opening(state: State, step: Step) -> list[BaseMessage]:
+    """The first message of an attempt: the whole task, or what was wrong with the last attempt."""
+    if state["attempt"] > 1:
+        return [HumanMessage(_objections(state))]
+    plan = state["plan"]
+    text = await step.record(step.services.ledger.analysis, state["base"]["tree"])
+    analysis = Analysis.model_validate_json(text) if text else Analysis()
+    targets = "\n".join(plan["targets"][:50]) or "none"
+    return [
+        *(RemoveMessage(id=str(message.id)) for message in state.get("messages", [])),
+        HumanMessage(
+            f"Goal: {plan['goal']}\n\nPlanner's notes:\n{plan['notes'] or 'none'}\n\n"
+            f"Failing tests:\n{targets}\n\n"
+            f"Repository map:\n{analysis.map(first=tuple(plan['suspects']))}"
+        ),
+    ]
+
+
+def _objections(state: State) -> str:
+    verdict, findings = state.get("verdict"), state.get("findings", [])
+    lines = ["Your work was not accepted."]
+    if verdict:
+        lines += verdict["reasons"]
+        lines += [f"still failing: {test}" for test in verdict["still_failing"][:20]]
+        lines += [f"broken by the patch: {test}" for test in verdict["regressions"][:20]]
+    lines += [
+        f"{finding['gate']}: {finding['message']}" for finding in findings if finding["blocking"]
+    ]
+    return "\n".join(lines)
+
+
+def _shortened(args: dict[str, object]) -> dict[str, str]:
+    return {name: str(value)[:200] for name, value in args.items()}
+
+
+async def _search(state: State, step: Step) -> Update:
+    """Let the repair engine search; its edits become the calls of one decision."""
+    progress = _EngineEvents(step)
+    result = await repair(
+        await step.desktop(),
+        pytest_arguments(state.get("tests", "")),
+        budget_s=step.settings.repair_budget_s,
+        max_candidates=step.settings.repair_candidates,
+        protect=PROTECTED_GLOBS,
+        on_event=progress,
+    )
+    step.emit("searched", status=result.status, tried=result.tried, seconds=result.seconds)
+    decision = _decision(result, state["base"]["tree"], state["attempt"])
+    update: Update = {"messages": [decision], "handed_in": True}
+    if not decision.tool_calls:
+        reason = result.message or f"no patch found among {result.tried} candidates tried"
+        update["gave_up"] = f"offline engine: {reason}"
+    return update
+
+
+def _decision(result: RepairResult, tree: str, attempt: int) -> AIMessage:
+    """The engine's edits as a message like a model's; ids are derived, so a re-run has the same."""
+    seed = hashlib.sha256(f"{tree}/{attempt}".encode()).hexdigest()[:12]
+    edits = [edit for fix in result.fixes for edit in fix.edits]
+    calls = [
+        ToolCall(name="replace", args=edit.model_dump(), id=f"engine-{seed}-{number}")
+        for number, edit in enumerate(edits)
+    ]
+    lines = [
+        f"{fix.path}:{fix.line} {fix.operator} ({len(fix.tests)} tests"
+        + (", ambiguous: other edits pass too)" if fix.ambiguous else ")")
+        for fix in result.fixes
+    ]
+    text = f"repair engine, {result.tried} candidates tried\n" + "\n".join(lines)
+    return AIMessage(text.strip(), tool_calls=calls, id=f"engine-{seed}", name="engine")
+
+
+class _EngineEvents:
+    """Joins the engine's output to lines and passes each JSON object on as an event."""
+
+    def __init__(self, step: Step) -> None:
+        self._step, self._rest = step, ""
+
+    def __call__(self, piece: str) -> None:
+        *lines, rest = (self._rest + piece).split("\n")
+        self._rest = rest[-65536:]
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                self._step.emit("engine", **{"what": event.pop("event", ""), "data": event})

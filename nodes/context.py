@@ -1,0 +1,103 @@
+"""The context in which nodes run: services of the process, and one `Step` per execution."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_stream_writer
+
+from checkpoints.binding import Binding
+from checkpoints.ledger import Ledger
+from nodes.desktops import ThreadDesktops
+from nodes.state import State
+from tools.desktop import Desktop
+from tools.errors import UsageError
+from tools.settings import Settings
+
+Update = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a process provides to all of its runs."""
+
+    settings: Settings
+    desktops: ThreadDesktops
+    ledger: Ledger
+    model_for: Callable[[str], BaseChatModel | None]
+    """Makes the model of a name; None stands for the offline engine."""
+
+
+class Step:
+    """One execution of one node: the services, its desktop, and where its events go."""
+
+    def __init__(self, services: Services, state: State, thread: str, node: str) -> None:
+        self.services, self.thread, self.node = services, thread, node
+        self._model_name = state.get("model") or services.settings.model_name
+        self._write = get_stream_writer()
+        self._binding: Binding[Desktop] = Binding(
+            services.desktops, thread, state.get("desktop"), self._restored
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The process's settings."""
+        return self.services.settings
+
+    @property
+    def model_name(self) -> str:
+        """The model this thread was started with; `none` stands for the offline engine."""
+        return self._model_name
+
+    async def model(self) -> BaseChatModel | None:
+        """The thread's model, None for the offline engine."""
+        return await asyncio.to_thread(self.services.model_for, self._model_name)
+
+    async def desktop(self) -> Desktop:
+        """The thread's desktop, with exactly the files of the checkpoint this node starts from."""
+        return await self._binding.open()
+
+    def emit(self, event: str, **data: Any) -> None:
+        """Send a progress event to whoever streams the run (stream mode `custom`)."""
+        self._write({"node": self.node, "event": event, **data})
+
+    async def record(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the ledger off the event loop."""
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    def _restored(self, reason: str) -> None:
+        self.emit("restored", reason=reason)
+
+    async def close(self, update: Update) -> Update:
+        """Add to a node's update which snapshot its files are in, when it touched any."""
+        ref = await self._binding.seal()
+        return update if ref is None else {**update, "desktop": ref}
+
+
+Role = Callable[[State, Step], Awaitable[Update]]
+
+
+class Node(Protocol):
+    """A role as the graph calls it."""
+
+    def __call__(self, state: State, config: RunnableConfig) -> Awaitable[Update]:
+        """Run the role once, from this state."""
+        ...
+
+
+def node(services: Services, role: Role) -> Node:
+    """Make a graph node of a role: open a step, run the role, bind the desktop to the update."""
+
+    async def run(state: State, config: RunnableConfig) -> Update:
+        configurable = config.get("configurable", {})
+        if configurable.get("__pregel_durability") == "exit":
+            raise UsageError("durability 'exit' loses work on a crash; use 'sync'")
+        owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
+        step = Step(services, state, owner, role.__name__)
+        return {**await step.close(await role(state, step)), "owner": owner}
+
+    return run

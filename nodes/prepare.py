@@ -1,0 +1,59 @@
+"""Prepare: makes the desktop and puts the repository in it, as one base commit."""
+
+import time
+
+from nodes.context import Step, Update
+from nodes.state import Base, State
+from tools.errors import UsageError
+from tools.pytest_run import pytest_arguments
+from tools.repository import install_repository
+from tools.source import pack, scratch_folder, without_credentials
+
+ATTEMPTS = 3
+"""Rounds of coder, tester and reviewer unless the input says otherwise."""
+
+
+async def prepare(state: State, step: Step) -> Update:
+    """Reads `source`; writes `base` and the counters of the run.
+
+    Nothing of the source is executed outside the desktop, and the source is never written to.
+    """
+    source = state.get("source", "").strip()
+    if not source:
+        raise UsageError("no source given: name a folder, a git URL or an archive")
+    pytest_arguments(state.get("tests", ""))
+    await step.model()
+    shown = without_credentials(source)
+    await step.record(
+        step.services.ledger.save_thread,
+        step.thread,
+        source=shown,
+        task=state.get("task", ""),
+        status="running",
+    )
+    async with scratch_folder() as scratch:
+        step.emit("packing", source=shown)
+        packed = await pack(source, scratch, limit_mb=step.settings.max_source_mb)
+        desktop = await step.desktop()
+        step.emit("desktop", id=desktop.id)
+        repository = await install_repository(desktop, packed)
+    step.emit("repository", files=repository.files, uncommitted=repository.uncommitted)
+    return {
+        "source": shown,
+        "model": step.model_name,
+        "started": state.get("started") or time.time(),
+        "max_attempts": state.get("max_attempts") or ATTEMPTS,
+        "base": Base(
+            name=repository.name,
+            commit=repository.base_commit,
+            tree=repository.tree,
+            files=repository.files,
+            head=repository.head,
+            uncommitted=repository.uncommitted,
+        ),
+        "attempt": 0,
+        "steps": 0,
+        "handed_in": False,
+        "gave_up": "",
+        "findings": [],
+    }

@@ -1,0 +1,42 @@
+"""Reviewer: deterministic gates first, a model second; accepts, or sends the work back."""
+
+from langchain_core.messages import HumanMessage
+
+from nodes.context import Step, Update
+from nodes.gates import run_gates
+from nodes.models import PROMPTS, ask
+from nodes.state import Finding, State
+
+PATCH_SHOWN = 24_000
+"""Characters of a patch that a model is shown."""
+
+
+async def reviewer(state: State, step: Step) -> Update:
+    """Reads `verdict`; writes `findings`. A blocking finding makes the router send it back."""
+    verdict = state["verdict"]
+    patch = await step.record(step.services.ledger.patch, verdict["patch"])
+    if patch is None:
+        finding = Finding(gate="patch", message="the ledger does not have the patch", blocking=True)
+        return {"findings": [finding]}
+    findings = run_gates(patch, [*verdict["fixed"], *state["plan"]["targets"]])
+    update: Update = {}
+    model = await step.model()
+    if model is not None and not findings:
+        question = f"Goal: {state['plan']['goal']}\n\nPatch:\n{patch[:PATCH_SHOWN]}"
+        messages = [PROMPTS["reviewer"], HumanMessage(question)]
+        answer, update["usage"] = await ask(model, messages)
+        findings = _findings(str(answer.text))
+    step.emit("review", findings=[dict(finding) for finding in findings])
+    return {**update, "findings": findings}
+
+
+def _findings(answer: str) -> list[Finding]:
+    """Read a review; an answer in no known form is kept as a remark and blocks nothing."""
+    first, *rest = answer.strip().splitlines() or [""]
+    remarks = [
+        Finding(gate="model", message=line[:300], blocking=False) for line in rest[:5] if line
+    ]
+    if first.strip().upper().startswith("REJECT"):
+        reason = first.partition(":")[2].strip() or "rejected without a reason"
+        return [Finding(gate="model", message=reason[:300], blocking=True), *remarks]
+    return remarks

@@ -1,0 +1,152 @@
+"""The graph's state: ids, hashes and short typed reports, plain data only.
+
+Logs, patches and repository contents stay in the desktop or the ledger (law 7).
+"""
+
+from typing import Annotated, Literal, TypedDict
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+
+from checkpoints.binding import DesktopRef
+
+LISTED_TESTS = 200
+"""Test ids that a summary names; the ledger has them all."""
+
+
+class Base(TypedDict):
+    """The repository in the desktop and the one commit that everything is compared with."""
+
+    name: str
+    commit: str
+    tree: str
+    files: int
+    head: str
+    uncommitted: int
+
+
+class TestSummary(TypedDict):
+    """A test run in short: counts, the failing ids (at most `LISTED_TESTS`), the ledger's key."""
+
+    run: str
+    collected: int
+    passed: int
+    failing: list[str]
+    digest: str
+    seconds: float
+
+
+class Plan(TypedDict):
+    """What is to be done: the tests that must turn, the files to look at first, notes."""
+
+    goal: str
+    targets: list[str]
+    suspects: list[str]
+    notes: str
+
+
+class Finding(TypedDict):
+    """Something a gate or a reviewer objects to; `blocking` ones send the work back."""
+
+    gate: str
+    message: str
+    blocking: bool
+
+
+class Verdict(TypedDict):
+    """The tester's result from a pristine desktop at base + patch; nothing else is success."""
+
+    passed: bool
+    reasons: list[str]
+    fixed: list[str]
+    still_failing: list[str]
+    regressions: list[str]
+    patch: str
+    run: str
+
+
+class Candidate(TypedDict):
+    """The best patch so far, by the number of tests it fixes without breaking any."""
+
+    patch: str
+    fixed: int
+    attempt: int
+
+
+class Usage(TypedDict):
+    """What the model consumed."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Report(TypedDict):
+    """The outcome of a thread, small enough to be read anywhere."""
+
+    status: Literal["verified", "unsolved"]
+    summary: str
+    patch: str
+    files: list[dict[str, str | int]]
+    fixed: list[str]
+    still_failing: list[str]
+    findings: list[Finding]
+    attempts: int
+    coder: str
+    seconds: float
+    usage: Usage
+
+
+def add_usage(left: Usage, right: Usage) -> Usage:
+    """Reducer: sum what was consumed."""
+    return Usage(
+        calls=left.get("calls", 0) + right["calls"],
+        input_tokens=left.get("input_tokens", 0) + right["input_tokens"],
+        output_tokens=left.get("output_tokens", 0) + right["output_tokens"],
+    )
+
+
+class Input(TypedDict, total=False):
+    """What a run is given."""
+
+    source: str
+    """A folder, a git URL or an archive."""
+    task: str
+    """What to do, in words; may be empty when tests fail."""
+    tests: str
+    """The test command, a pytest one; empty means `pytest`."""
+    max_attempts: int
+    """Rounds of coder, tester, reviewer; 3 unless given."""
+    model: str
+    """The model's name; empty means by configuration, `none` the offline engine."""
+    approve: bool
+    """Whether a person is asked before the coder starts."""
+
+
+class State(Input, total=False):
+    """Everything a checkpoint holds."""
+
+    owner: str
+    """Whose desktops these are: the thread id, or a random name where there is no thread."""
+    started: float
+    """Unix time of the first node."""
+    desktop: DesktopRef
+    base: Base
+    base_snapshot: str
+    """The desktop before any coder touched it: where verdicts are found."""
+    baseline: TestSummary
+    plan: Plan
+    messages: Annotated[list[AnyMessage], add_messages]
+    """The coder's conversation; its last message is the decision that `act` carries out."""
+    attempt: int
+    steps: int
+    """Decisions of the coder in this attempt."""
+    handed_in: bool
+    """The coder says that this attempt is complete."""
+    gave_up: str
+    """Why no further attempt makes sense; empty while there is hope."""
+    verdict: Verdict
+    findings: list[Finding]
+    best: Candidate
+    usage: Annotated[Usage, add_usage]
+    report: Report

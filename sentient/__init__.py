@@ -1,0 +1,1 @@
+"""The shell around the graphs: the `sentient` command."""

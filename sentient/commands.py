@@ -1,0 +1,206 @@
+"""The commands of `sentient`; errors are raised here and printed by `cli`."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nodes.state import Input
+from sentient import desktop_commands, doctor
+from sentient.progress import Progress
+from sentient.reports import as_json, exit_code, print_ending, print_json
+from sentient.runs import Ending, Runs, new_thread_id
+from sentient.text import printable
+from tools.connection import Connection
+from tools.desktop import Desktop
+from tools.e2b_sandbox_tool import INTERPRETERS, run_script
+from tools.errors import ExitCode, UsageError
+from tools.patch import apply_to_folder
+from tools.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(desktop_commands.app, name="desktop")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+Thread = Annotated[str, typer.Argument(help="A thread's id, as `sentient threads` lists them.")]
+
+
+def _settings(model: str = "") -> Settings:
+    settings = Settings()
+    return settings.model_copy(update={"model": model}) if model else settings
+
+
+@app.command()
+def fix(
+    source: Annotated[str, typer.Argument(help="A folder, a git URL or an archive.")],
+    task: Annotated[str, typer.Option(help="What to do, in words, or @FILE.")] = "",
+    tests: Annotated[str, typer.Option(help="The test command: pytest with arguments.")] = "",
+    model: Annotated[str, typer.Option(help="Model name; none = offline engine.")] = "",
+    max_attempts: Annotated[int, typer.Option(min=1, max=20, help="Rounds of repair.")] = 3,
+    approve: Annotated[bool, typer.Option("--approve", help="Ask before work starts.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write a verified patch to SOURCE.")
+    ] = False,
+    thread: Annotated[str, typer.Option(help="Id of the new thread.")] = "",
+    json: Json = False,
+) -> None:
+    """Repair a repository: make its failing tests pass, or do a task, and verify the patch."""
+    settings, thread = _settings(model), thread or new_thread_id(source)
+    given = Input(
+        source=source,
+        task=_task(task),
+        tests=tests,
+        model=settings.model_name,
+        max_attempts=max_attempts,
+        approve=approve,
+    )
+    if apply and not Path(source).is_dir():
+        raise UsageError(f"--apply needs a folder, {source!r} is none")
+    runs = Runs(settings)
+    with Progress(quiet=json) as progress:
+        ending = _run(runs.start(given, thread, progress))
+    _finish(runs, ending, json=json, apply_to=Path(source) if apply else None)
+
+
+def _task(text: str) -> str:
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the task from {text[1:]}: {error}") from error
+
+
+@app.command()
+def resume(
+    thread: Thread,
+    answer: Annotated[str, typer.Option(help="approve, reject, or another goal.")] = "",
+    apply: Annotated[str, typer.Option(help="Folder to write a verified patch to.")] = "",
+    json: Json = False,
+) -> None:
+    """Go on where a thread stopped, crashed or asked a question."""
+    runs = Runs(_settings())
+    with Progress(quiet=json) as progress:
+        ending = _run(runs.resume(thread, progress, answer or None))
+    _finish(runs, ending, json=json, apply_to=Path(apply) if apply else None)
+
+
+def _finish(runs: Runs, ending: Ending, *, json: bool, apply_to: Path | None) -> None:
+    report = ending.state.get("report")
+    patch = (runs.ledger.patch(report["patch"]) or "") if report else ""
+    if json:
+        print_json(as_json(ending, patch))
+    else:
+        print_ending(ending, patch, Console(highlight=False, soft_wrap=True))
+    code = exit_code(ending)
+    if apply_to is not None and code == ExitCode.VERIFIED:
+        apply_to_folder(patch, apply_to)
+        sys.stderr.write(f"applied to {apply_to}\n")
+    raise typer.Exit(code)
+
+
+@app.command()
+def threads(json: Json = False) -> None:
+    """List threads, the one that changed last first."""
+    rows = Runs(_settings()).ledger.threads()
+    if json:
+        print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("THREAD", "STATUS", "CHANGED", "SOURCE"):
+        table.add_column(title)
+    for row in rows:
+        cells = (row["id"], row["status"], row["updated"][:19], row["source"])
+        table.add_row(*(escape(printable(cell)) for cell in cells))
+    Console(highlight=False).print(table if rows else "no threads yet: sentient fix SOURCE")
+
+
+@app.command()
+def show(thread: Thread, json: Json = False) -> None:
+    """Show where a thread is, or its report."""
+    runs = Runs(_settings())
+    ending = _run(runs.look(thread))
+    report = ending.state.get("report")
+    patch = (runs.ledger.patch(report["patch"]) or "") if report else ""
+    if json:
+        print_json(as_json(ending, patch))
+    else:
+        print_ending(ending, patch, Console(highlight=False, soft_wrap=True))
+
+
+@app.command()
+def diff(
+    thread: Thread,
+    apply: Annotated[str, typer.Option(help="Folder to apply the patch to.")] = "",
+) -> None:
+    """Print a thread's patch, as git apply takes it, or apply it to a folder."""
+    runs = Runs(_settings())
+    state = _run(runs.look(thread)).state
+    digest = state["report"]["patch"] if "report" in state else state.get("best", {}).get("patch")
+    patch = runs.ledger.patch(digest) if digest else None
+    if patch is None:
+        raise UsageError(f"thread {thread} has no patch (yet)")
+    if not apply:
+        sys.stdout.buffer.write(patch.encode("utf-8", "surrogateescape"))
+        return
+    if not Path(apply).is_dir():
+        raise UsageError(f"no such folder: {apply}")
+    apply_to_folder(patch, Path(apply))
+    sys.stderr.write(f"applied to {apply}\n")
+
+
+@app.command()
+def run(
+    language: Annotated[str, typer.Argument(help="python or node")],
+    file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
+    json: Json = False,
+) -> None:
+    """Run one program in an ephemeral desktop and pass on its output and exit code."""
+    if language not in INTERPRETERS:
+        raise UsageError(f"{language!r} is neither python nor node")
+    try:
+        script = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}") from error
+    done = _run(_execute(language, script))
+    if json:
+        print_json({"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr})
+    else:
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+    raise typer.Exit(done.exit_code)
+
+
+async def _execute(language: Any, script: str) -> Any:
+    connection = Connection(_settings())
+    async with await Desktop.create(lifecycle="ephemeral", connection=connection) as desktop:
+        return await run_script(desktop, language, script)
+
+
+@app.command("doctor")
+def doctor_command(json: Json = False) -> None:
+    """Check that this machine can run desktops, and say what to do if it cannot."""
+    checks = _run(doctor.examine(_settings()))
+    if json:
+        print_json([vars(check) for check in checks])
+    else:
+        for check in checks:
+            mark = "ok  " if check.ok else "FAIL"
+            sys.stdout.write(f"{mark}  {check.name:<14} {printable(check.detail)}\n")
+    if not all(check.ok for check in checks):
+        raise typer.Exit(ExitCode.ENVIRONMENT)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)

@@ -1,0 +1,126 @@
+"""Live progress of a run on the terminal: one line a milestone, a spinner for what is going on."""
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+
+from sentient.text import plural, printable
+
+WORKING = {
+    "prepare": "bringing the repository into a desktop",
+    "planner": "running the tests as they are",
+    "coder": "looking for a repair",
+    "act": "editing",
+    "tester": "testing on a pristine desktop",
+    "reviewer": "reviewing",
+    "deliver": "delivering",
+}
+
+
+class Progress:
+    """Listens to the events of a run; writes to stderr, so that stdout stays the result."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._status = self._console.status("starting")
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._status.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Take one event of the graph's custom stream."""
+        node = event.get("node", "")
+        handler = getattr(self, f"_on_{event.get('event')}", None)
+        if handler is not None:
+            handler(event)
+        elif node in WORKING:
+            self._busy(WORKING[node])
+
+    def _busy(self, text: str) -> None:
+        self._status.update(escape(printable(text)))
+
+    def _say(self, node: str, text: str, style: str = "") -> None:
+        seconds = f"{time.monotonic() - self._started:6.1f}s"
+        line = escape(printable(text))
+        line = f"[{style}]{line}[/]" if style else line
+        self._console.print(f"[dim]{seconds}[/dim]  [bold]{node:<9}[/bold] {line}")
+
+    def _on_desktop(self, event: dict[str, Any]) -> None:
+        self._say("prepare", f"desktop {event['id']}")
+
+    def _on_repository(self, event: dict[str, Any]) -> None:
+        changes = event["uncommitted"]
+        note = f", {plural(changes, 'uncommitted change')} included" if changes else ""
+        self._say("prepare", f"{plural(event['files'], 'file')} in the base{note}")
+        self._busy(WORKING["planner"])
+
+    def _on_analysis(self, event: dict[str, Any]) -> None:
+        self._say("planner", event["summary"] + (" (known)" if event["cached"] else ""))
+
+    def _on_tests(self, event: dict[str, Any]) -> None:
+        done, total, failed = (event.get(key, 0) for key in ("done", "total", "failed"))
+        self._busy(f"{event['kind']}: {done} of {total} tests, {failed} failed")
+
+    def _on_baseline(self, event: dict[str, Any]) -> None:
+        failing = len(event["failing"])
+        style = "yellow" if failing else ""
+        self._say("planner", f"{plural(event['collected'], 'test')}, {failing} failing", style)
+
+    def _on_plan(self, event: dict[str, Any]) -> None:
+        where = f"; first in {', '.join(event['suspects'][:3])}" if event["suspects"] else ""
+        self._say("planner", f"plan: {event['goal']}{where}")
+        self._busy(WORKING["coder"])
+
+    def _on_engine(self, event: dict[str, Any]) -> None:
+        data = event.get("data", {})
+        if event["what"] == "fix":
+            self._say("coder", f"repair in {data.get('path')}: {data.get('operator')}")
+        elif "tried" in data:
+            self._busy(f"repair engine: {data['tried']} candidates tried")
+
+    def _on_searched(self, event: dict[str, Any]) -> None:
+        self._say(
+            "coder",
+            f"{event['tried']} candidates tried in {event['seconds']:.1f} s: {event['status']}",
+        )
+
+    def _on_call(self, event: dict[str, Any]) -> None:
+        args = ", ".join(f"{key}={value[:60]!r}" for key, value in event["args"].items())
+        self._say("coder", f"{event['name']}({args})")
+
+    def _on_answer(self, event: dict[str, Any]) -> None:
+        first = (event["text"].splitlines() or [""])[0]
+        self._say(
+            "act", f"{event['name']}: {first[:100]}", "red" if first.startswith("error") else ""
+        )
+
+    def _on_restored(self, event: dict[str, Any]) -> None:
+        self._say(event["node"], f"desktop restored from its snapshot: {event['reason']}", "yellow")
+
+    def _on_verdict(self, event: dict[str, Any]) -> None:
+        if event["passed"]:
+            self._say(
+                "tester", f"verdict: passed, {plural(len(event['fixed']), 'test')} fixed", "green"
+            )
+        else:
+            self._say("tester", f"verdict: not passed: {'; '.join(event['reasons'])}", "red")
+
+    def _on_review(self, event: dict[str, Any]) -> None:
+        blocking = [finding["message"] for finding in event["findings"] if finding["blocking"]]
+        self._say("reviewer", f"sent back: {'; '.join(blocking)}" if blocking else "accepted")
+
+    def _on_draining(self, event: dict[str, Any]) -> None:
+        self._say("", "finishing this step, then stopping; once more to stop at once", "yellow")

@@ -1,0 +1,120 @@
+"""The end of a run for people and for programs."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from nodes.state import Report, State
+from sentient.runs import Ending
+from sentient.text import plural, printable
+from tools.errors import ExitCode
+
+DIFF_SHOWN = 120
+"""Lines of a patch that the report shows; `sentient diff` has all of it."""
+
+DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan", "d": "bold"}
+
+
+def exit_code(ending: Ending) -> int:
+    """The shell's view of an ending; a stopped run is like any interrupted program (130)."""
+    if ending.kind == "waiting":
+        return ExitCode.WAITING
+    if ending.kind == "stopped":
+        return 130
+    return (
+        ExitCode.VERIFIED if ending.state["report"]["status"] == "verified" else ExitCode.NOT_SOLVED
+    )
+
+
+def as_json(ending: Ending, patch: str) -> dict[str, Any]:
+    """An ending as one JSON object."""
+    report: Report | None = ending.state.get("report")
+    data: dict[str, Any] = {"thread": ending.thread, "status": ending.kind}
+    if ending.kind == "waiting":
+        data["question"] = ending.question
+    if report is not None:
+        data |= {**report, "patch_sha256": report["patch"], "patch": patch}
+    return data
+
+
+def print_json(data: Any) -> None:
+    """Write one JSON value to stdout."""
+    sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
+
+
+def print_ending(ending: Ending, patch: str, console: Console) -> None:
+    """Write the readable report of an ending."""
+    if ending.kind == "waiting":
+        _print_question(ending, console)
+    elif ending.kind == "stopped":
+        console.print(f"stopped; go on with: sentient resume {ending.thread}")
+    else:
+        _print_report(ending.thread, ending.state, patch, console)
+
+
+def _print_question(ending: Ending, console: Console) -> None:
+    question = (
+        ending.question if isinstance(ending.question, dict) else {"question": ending.question}
+    )
+    plan = question.get("plan", {})
+    console.print(f"[bold]{escape(printable(question.get('question')))}[/bold]")
+    console.print(f"  goal      {escape(printable(plan.get('goal', '')))}")
+    for path in plan.get("suspects", []):
+        console.print(f"  look at   {escape(printable(path))}")
+    if plan.get("notes"):
+        console.print(escape(printable(plan["notes"])))
+    console.print(
+        f"\nanswer with: sentient resume {ending.thread} --answer approve|reject|'another goal'"
+    )
+
+
+def _print_report(thread: str, state: State, patch: str, console: Console) -> None:
+    report = state["report"]
+    verified = report["status"] == "verified"
+    title = "[bold green]verified[/]" if verified else "[bold red]not solved[/]"
+    console.print(f"\n{title}  {escape(printable(report['summary']))}")
+    base = state.get("base")
+    if base and base["uncommitted"]:
+        changes = plural(base["uncommitted"], "uncommitted change")
+        console.print(f"  base      includes {changes} of your folder")
+    for file in report["files"]:
+        path = escape(printable(file["path"]))
+        console.print(f"  changed   {path}  [green]+{file['added']}[/] [red]-{file['removed']}[/]")
+    _print_list(console, "fixed", report["fixed"])
+    _print_list(console, "failing", report["still_failing"])
+    for finding in report["findings"]:
+        _print_list(console, finding["gate"], [finding["message"]])
+    _print_facts(report, console)
+    if patch:
+        lines = printable(patch).splitlines()
+        console.print()
+        for line in lines[:DIFF_SHOWN]:
+            console.print(escape(line), style=DIFF_STYLES.get(line[:1]), soft_wrap=True)
+        if len(lines) > DIFF_SHOWN:
+            console.print(f"[dim]{len(lines) - DIFF_SHOWN} more lines: sentient diff {thread}[/]")
+        kept = "" if verified else " (the best attempt, not verified)"
+        console.print(f"\nyour files are as they were{kept}; the patch: sentient diff {thread}")
+        console.print(f"apply it: sentient diff {thread} --apply DIR")
+
+
+def _print_facts(report: Report, console: Console) -> None:
+    usage = report["usage"]
+    cost = ""
+    if usage["calls"]:
+        tokens = f"{usage['input_tokens']} + {usage['output_tokens']} tokens"
+        cost = f", {plural(usage['calls'], 'model call')}, {tokens}, price unknown"
+    coder = "offline engine" if report["coder"] == "none" else report["coder"]
+    attempts = plural(report["attempts"], "attempt")
+    console.print(
+        f"  coder     {escape(printable(coder))}, {attempts}, {report['seconds']} s{cost}"
+    )
+
+
+def _print_list(console: Console, label: str, items: list[str], limit: int = 10) -> None:
+    for number, item in enumerate(items[:limit]):
+        console.print(f"  {label if number == 0 else '':<9} {escape(printable(item))}")
+    if len(items) > limit:
+        console.print(f"  {'':<9} and {len(items) - limit} more")

@@ -1,0 +1,21 @@
+"""Text from a desktop made safe for a terminal."""
+
+import re
+
+CONTROL = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"
+    r"|\x1b."
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+"""Escape sequences (OSC, CSI, two-character ones) and control characters but tab and newline."""
+
+
+def printable(text: object) -> str:
+    """Drop what could steer the terminal: a desktop is hostile, and so is what it prints."""
+    return CONTROL.sub("", str(text))
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 test`, `2 tests`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

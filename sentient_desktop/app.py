@@ -1,0 +1,209 @@
+"""One port for everything: decides whether a request is for a desktop or for the control plane.
+
+The order matters, because both sides have a /health and a /metrics: (1) sandbox headers, which the
+SDKs send when given a sandbox URL; (2) a ``<port>-<id>.`` host name, for browsers and get_host();
+(3) a signed /files URL, which names no sandbox and is matched by its signature; (4) the control
+plane.
+"""
+
+import hmac
+import logging
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from sentient_desktop.control.routes import control_routes
+from sentient_desktop.desktop import Desktop, gone
+from sentient_desktop.envd.access import require_file_access
+from sentient_desktop.envd.endpoint import serve_envd
+from sentient_desktop.errors import (
+    AgentError,
+    AgentGoneError,
+    ApiError,
+    BootError,
+    DesktopError,
+    FreezeError,
+)
+from sentient_desktop.fleet import Fleet
+from sentient_desktop.settings import ENVD_PORT, INTERPRETER_PORT
+
+AUTO_RESUME_S = 300
+
+_HOST = re.compile(r"^(\d+)-([a-z0-9]+)\.")
+
+_log = logging.getLogger(__name__)
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Fleet]]
+
+
+class App:
+    """The ASGI application. ``lifespan`` makes the fleet at start-up and ends it at shutdown."""
+
+    def __init__(self, lifespan: Lifespan, api_key: str) -> None:
+        self._api_key = api_key.encode()
+        self._control = Starlette(
+            routes=[Route("/health", _health), *control_routes()],
+            lifespan=self._run(lifespan),
+            exception_handlers={
+                DesktopError: _answer_error,
+                404: _nothing_here,
+                Exception: _answer_bug,
+            },
+        )
+
+    def _run(self, lifespan: Lifespan) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+        @asynccontextmanager
+        async def run(app: Starlette) -> AsyncIterator[None]:
+            async with lifespan() as fleet:
+                app.state.fleet = fleet
+                yield
+
+        return run
+
+    @property
+    def _fleet(self) -> Fleet:
+        fleet: Fleet = self._control.state.fleet
+        return fleet
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; errors of ours become the bodies the SDKs understand."""
+        if scope["type"] != "http":
+            await self._control(scope, receive, send)
+            return
+        sent = _Watched(send)
+        try:
+            await self._dispatch(scope, receive, sent)
+        except ClientDisconnect:
+            return
+        except DesktopError as error:
+            if sent.started:
+                raise
+            await error_response(error)(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if target := find_target(headers):
+            desktop_id, port = target
+            await self._serve_port(desktop_id, port, scope, receive, send)
+        elif scope["path"] == "/files":
+            await serve_envd(self._find_signer(scope), scope, receive, send)
+        else:
+            if scope["path"] != "/health":
+                self._require_key(headers)
+            await self._control(scope, receive, send)
+
+    def _require_key(self, headers: Headers) -> None:
+        given = headers.get("x-api-key", "").encode()
+        if not hmac.compare_digest(given, self._api_key):
+            raise ApiError(401, "the API key is missing or wrong (header X-API-KEY)")
+
+    async def _serve_port(
+        self, desktop_id: str, port: int, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        desktop = self._fleet.desktops.get(desktop_id)
+        if desktop is None or desktop.deleted:
+            raise gone(desktop_id)
+        if desktop.record.state == "paused" and desktop.record.auto_resume:
+            await desktop.resume(max(AUTO_RESUME_S, desktop.record.timeout_s))
+        if desktop.record.state != "running" or desktop.record.end_at <= time.time():
+            raise gone(desktop_id)
+        if port == ENVD_PORT:
+            await serve_envd(desktop, scope, receive, send)
+        elif port == INTERPRETER_PORT:
+            text = "the code interpreter is not offered by this server yet; use commands.run"
+            raise ApiError(501, text, retryable=False)
+        else:
+            raise ApiError(502, f"The sandbox is running but port is not open ({port})")
+
+    def _find_signer(self, scope: Scope) -> Desktop:
+        """Find the desktop whose token made a signature; tokens are unique, so at most one."""
+        request = Request(scope)
+        for desktop in self._fleet.desktops.values():
+            if desktop.deleted or desktop.record.state != "running":
+                continue
+            try:
+                require_file_access(
+                    request.method, Headers(), request.query_params, desktop.record.token
+                )
+            except ApiError as error:
+                if "expired" in error.message:
+                    raise
+                continue
+            return desktop
+        raise ApiError(401, "no running sandbox matches this signature")
+
+
+class _Watched:
+    """A send callable that remembers whether a response has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
+
+
+def find_target(headers: Headers) -> tuple[str, int] | None:
+    """Return (desktop id, port) a request is addressed to, or None for the control plane.
+
+    Raises:
+        ApiError: 400 when only one of the two headers is there or the port is no number.
+    """
+    desktop_id, port = headers.get("e2b-sandbox-id"), headers.get("e2b-sandbox-port")
+    if desktop_id is None and port is None:
+        match = _HOST.match(headers.get("host", ""))
+        return (match[2], int(match[1])) if match else None
+    if not desktop_id or not port or not port.isdigit():
+        raise ApiError(400, "E2b-Sandbox-Id and E2b-Sandbox-Port must come together")
+    return desktop_id, int(port)
+
+
+def error_response(error: DesktopError) -> Response:
+    """Return the HTTP form of an error."""
+    headers = {}
+    body: dict[str, object] = {"message": str(error)}
+    if isinstance(error, ApiError):
+        body["code"] = error.status
+        if error.error_code:
+            body["error_code"] = error.error_code
+        if not error.retryable:
+            headers["should-retry"] = "false"
+    elif isinstance(error, AgentGoneError):
+        body["code"] = 502
+    elif isinstance(error, BootError | AgentError | FreezeError):
+        body["code"] = 500
+        _log.error("%s", error)
+    else:
+        body["code"] = 500
+    return JSONResponse(body, status_code=int(str(body["code"])), headers=headers)
+
+
+async def _answer_error(_request: Request, error: Exception) -> Response:
+    if isinstance(error, DesktopError):
+        return error_response(error)
+    raise error
+
+
+async def _answer_bug(_request: Request, error: Exception) -> Response:
+    """Answer what nobody foresaw in the SDKs' form; the traceback goes to the log."""
+    return error_response(ApiError(500, f"internal error: {type(error).__name__}: {error}"))
+
+
+async def _nothing_here(request: Request, _error: Exception) -> Response:
+    text = f"{request.method} {request.url.path} is not a call this server knows"
+    return error_response(ApiError(404, text))
+
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"ok": True, "pid": os.getpid()})

@@ -1,0 +1,57 @@
+"""The control plane's table of routes, including those it refuses by name."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sentient_desktop.control import sandboxes, snapshots
+from sentient_desktop.errors import ApiError
+
+_UNSUPPORTED = (
+    ("/sandboxes/{id}/fork", "forking a running sandbox; snapshot it and create from that"),
+    ("/sandboxes/{id}/network", "network rules; desktops have no network"),
+    ("/sandboxes/{id}/logs", "sandbox logs"),
+    ("/v2/sandboxes/{id}/logs", "sandbox logs"),
+    ("/volumes", "volumes"),
+    ("/volumes/{rest:path}", "volumes"),
+    ("/volumecontent/{rest:path}", "volumes"),
+    ("/secrets", "secrets"),
+    ("/secrets/{rest:path}", "secrets"),
+    ("/v3/templates", "template builds"),
+    ("/v2/templates/{rest:path}", "template builds"),
+    ("/templates", "template listing and builds"),
+    ("/templates/{rest:path}", "template builds, aliases and tags"),
+)
+
+
+def _refuse(path: str, what: str) -> Route:
+    async def refuse(_request: Request) -> Response:
+        raise ApiError(501, f"not offered by this server: {what}", retryable=False)
+
+    return Route(path, refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+
+
+def _both(path: str, endpoint: object, method: str) -> list[Route]:
+    """Route a call in both generations of paths."""
+    return [Route(prefix + path, endpoint, methods=[method]) for prefix in ("", "/v2")]  # type: ignore[arg-type]
+
+
+def control_routes() -> list[Route]:
+    """Return the routes; the first match answers."""
+    one = "/sandboxes/{id}"
+    return [
+        *_both("/sandboxes", sandboxes.create, "POST"),
+        *_both("/sandboxes", sandboxes.list_all, "GET"),
+        *_both(one, sandboxes.info, "GET"),
+        *_both(one, sandboxes.kill, "DELETE"),
+        *_both(one + "/connect", sandboxes.connect, "POST"),
+        *_both(one + "/resume", sandboxes.connect, "POST"),
+        *_both(one + "/timeout", sandboxes.set_timeout, "POST"),
+        *_both(one + "/refreshes", sandboxes.refresh, "POST"),
+        *_both(one + "/pause", sandboxes.pause, "POST"),
+        *_both(one + "/metrics", sandboxes.metrics, "GET"),
+        *_both(one + "/snapshots", snapshots.create_snapshot, "POST"),
+        Route("/snapshots", snapshots.list_snapshots, methods=["GET"]),
+        Route("/templates/{id}", snapshots.delete_template, methods=["DELETE"]),
+        *(_refuse(path, what) for path, what in _UNSUPPORTED),
+    ]

@@ -1,0 +1,199 @@
+"""REST calls on sandboxes, in both path generations the SDKs use.
+
+Source: E2B's control plane as its official SDKs call it. Bodies are checked field by field; what
+this server cannot do is refused by name instead of being ignored.
+"""
+
+import asyncio
+import os
+import time
+import urllib.parse
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sentient_desktop.control.body import paginate, read_body, read_text_map, read_timeout
+from sentient_desktop.control.metrics import measure
+from sentient_desktop.desktop import Desktop
+from sentient_desktop.errors import ApiError
+from sentient_desktop.fleet import Fleet
+from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION
+from sentient_desktop.store.registry import DesktopRecord
+
+_MIB = 1 << 20
+
+_UNSUPPORTED = {
+    "mcp": "MCP servers",
+    "iam": "workload identities",
+    "volumeMounts": "volumes",
+}
+
+
+def _fleet(request: Request) -> Fleet:
+    fleet: Fleet = request.app.state.fleet
+    return fleet
+
+
+def _desktop(request: Request) -> Desktop:
+    return _fleet(request).get(request.path_params["id"])
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def connection_body(record: DesktopRecord) -> dict[str, Any]:
+    """Return what create and connect answer: how to reach the desktop's envd."""
+    return {
+        "templateID": record.template,
+        "sandboxID": record.id,
+        "clientID": "local",
+        "envdVersion": ENVD_VERSION,
+        "envdAccessToken": record.token,
+        "alias": record.template,
+    }
+
+
+def detail_body(record: DesktopRecord) -> dict[str, Any]:
+    """Return what info and list answer."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "templateID": record.template,
+        "alias": record.template,
+        "sandboxID": record.id,
+        "clientID": "local",
+        "startedAt": _iso(record.started_at),
+        "endAt": _iso(record.end_at),
+        "envdVersion": ENVD_VERSION,
+        "cpuCount": os.cpu_count() or 1,
+        "memoryMB": memory // _MIB,
+        "diskSizeMB": 0,
+        "metadata": record.metadata,
+        "state": record.state,
+        "allowInternetAccess": False,
+        "lifecycle": {
+            "autoResume": record.auto_resume,
+            "onTimeout": "pause" if record.auto_pause else "kill",
+        },
+        "volumeMounts": [],
+    }
+
+
+async def create(request: Request) -> Response:
+    """Make a desktop from a template or a snapshot."""
+    body = await read_body(request)
+    _refuse_unsupported(body)
+    template = body.get("templateID")
+    if not isinstance(template, str) or not template:
+        raise ApiError(400, "templateID is required")
+    auto_resume = body.get("autoResume") or {}
+    desktop = await _fleet(request).create(
+        urllib.parse.unquote(template),
+        timeout_s=read_timeout(body, DEFAULT_TIMEOUT_S),
+        metadata=read_text_map(body, "metadata"),
+        envs=read_text_map(body, "envVars"),
+        auto_pause=bool(body.get("autoPause")),
+        auto_pause_memory=body.get("autoPauseMemory", True) is not False,
+        auto_resume=isinstance(auto_resume, dict) and bool(auto_resume.get("enabled")),
+    )
+    return JSONResponse(connection_body(desktop.record), status_code=201)
+
+
+def _refuse_unsupported(body: dict[str, Any]) -> None:
+    for field, what in _UNSUPPORTED.items():
+        if body.get(field):
+            raise ApiError(501, f"{what} ({field}) are not offered by this server")
+    if body.get("network"):
+        raise ApiError(501, "network rules are not offered: desktops have no network at all")
+    if body.get("allow_internet_access") is True:
+        raise ApiError(501, "allow_internet_access is not offered: desktops have no network at all")
+
+
+async def connect(request: Request) -> Response:
+    """Resume a paused desktop (201) or prolong a running one (200)."""
+    body = await read_body(request)
+    desktop = _desktop(request)
+    was_paused = await desktop.resume(
+        read_timeout(body, DEFAULT_TIMEOUT_S), keep_processes=body.get("memory", True) is not False
+    )
+    return JSONResponse(connection_body(desktop.record), status_code=201 if was_paused else 200)
+
+
+async def info(request: Request) -> Response:
+    """Describe one desktop."""
+    record = _desktop(request).record
+    return JSONResponse(detail_body(record) | {"envdAccessToken": record.token})
+
+
+async def kill(request: Request) -> Response:
+    """End a desktop for good."""
+    await _fleet(request).kill(request.path_params["id"])
+    return Response(status_code=204)
+
+
+async def set_timeout(request: Request) -> Response:
+    """Set the end of a desktop, counted from now."""
+    body = await read_body(request)
+    if "timeout" not in body:
+        raise ApiError(400, "timeout is required")
+    await _desktop(request).set_timeout(read_timeout(body, DEFAULT_TIMEOUT_S))
+    return Response(status_code=204)
+
+
+async def refresh(request: Request) -> Response:
+    """Prolong a desktop by ``duration`` seconds from now, never shorten it."""
+    body = await read_body(request)
+    await _desktop(request).resume(read_timeout({"timeout": body.get("duration", 60)}, 60))
+    return Response(status_code=204)
+
+
+async def pause(request: Request) -> Response:
+    """Freeze a desktop; with ``memory: false`` end its processes and keep its disk."""
+    body = await read_body(request)
+    await _desktop(request).pause(keep_processes=body.get("memory", True) is not False)
+    return Response(status_code=204)
+
+
+async def metrics(request: Request) -> Response:
+    """Measure one desktop now; a desktop without processes has no measurements."""
+    sample = await asyncio.to_thread(measure, _desktop(request))
+    if sample is None:
+        return JSONResponse([])
+    now = time.time()
+    stamp = {"timestamp": _iso(now), "timestampUnix": int(now)}
+    return JSONResponse([stamp | sample])
+
+
+async def list_all(request: Request) -> Response:
+    """List desktops, newest first, filtered and paged; the next page is in a header."""
+    query = request.query_params
+    records = [desktop.record for desktop in _fleet(request).desktops.values()]
+    records = [record for record in records if _matches(record, request)]
+    records.sort(key=lambda r: (r.started_at, r.id), reverse=query.get("order") != "asc")
+    page, headers = paginate(records, query.get("limit"), query.get("nextToken"))
+    return JSONResponse([detail_body(record) for record in page], headers=headers)
+
+
+def _matches(record: DesktopRecord, request: Request) -> bool:
+    query = request.query_params
+    # The SDKs quote keys and values, then urlencode the pairs: two layers to take off.
+    pairs = urllib.parse.parse_qsl(query.get("metadata", ""))
+    wanted = {urllib.parse.unquote(key): urllib.parse.unquote(value) for key, value in pairs}
+    states = {state for item in query.getlist("state") for state in item.split(",") if state}
+    started_after = query.get("startedAfter")
+    return (
+        all(record.metadata.get(key) == value for key, value in wanted.items())
+        and (not states or record.state in states)
+        and (not query.get("template") or record.template == query["template"])
+        and (not started_after or record.started_at > _parse_time(started_after))
+    )
+
+
+def _parse_time(text: str) -> float:
+    try:
+        # An unescaped + in the query arrives as a blank.
+        return datetime.fromisoformat(text.replace(" ", "+")).timestamp()
+    except ValueError:
+        raise ApiError(400, f"startedAfter is not a time: {text}") from None

@@ -1,0 +1,244 @@
+"""One desktop: its durable record, its disk, and, while it is awake, its jail and commands.
+
+State is told apart from liveness. ``record.state`` says what the client asked for (running or
+paused); the jail says whether processes exist. A running desktop without a jail, after a crash of
+the server for example, is booted again from its disk on the next use.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentient_desktop.envd.commands import CommandTable
+from sentient_desktop.errors import ApiError, BootError, DesktopError
+from sentient_desktop.sandbox.boot import RunningJail, Spawner
+from sentient_desktop.sandbox.factory import JailFactory
+from sentient_desktop.sandbox.freeze import freeze, thaw
+from sentient_desktop.state import read_start_time
+from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore, remove_tree
+from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every desktop of a server shares."""
+
+    registry: Registry
+    layers: LayerStore
+    spawner: Spawner
+    factory: JailFactory
+    overlay: bool
+    """Whether disks are overlays or plain folders; fixed for the life of a data folder."""
+
+
+class Desktop:
+    """A desktop of this server. Lifecycle calls are serialised by ``lock``, which they take."""
+
+    def __init__(self, record: DesktopRecord, home: Path, workshop: Workshop) -> None:
+        self.record = record
+        self.home = home
+        self.lock = asyncio.Lock()
+        self.jail: RunningJail | None = None
+        self.commands = CommandTable()
+        self.deleted = False
+        self._workshop = workshop
+        self._frozen: list[int] = []
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def id(self) -> str:
+        """The sandbox id on the wire."""
+        return self.record.id
+
+    @property
+    def disk(self) -> Path:
+        """The folder that holds everything the desktop wrote since its last snapshot's layers."""
+        return self.home / ("upper" if self._workshop.overlay else "root")
+
+    async def ensure_booted(self) -> RunningJail:
+        """Return the jail of a running desktop, booting it from its disk if it has none.
+
+        Raises:
+            ApiError: 502 with the phrase SDKs look for, when it is paused, gone or cannot boot.
+        """
+        jail = self.jail
+        if jail is not None and jail.alive and self.record.state == "running":
+            return jail
+        async with self.lock:
+            if self.deleted or self.record.state != "running":
+                raise gone(self.id)
+            try:
+                return await self._boot()
+            except BootError as error:
+                raise ApiError(502, f"port is not open: {error}") from error
+
+    async def _boot(self) -> RunningJail:
+        if self.jail is not None:
+            if self.jail.alive:
+                return self.jail
+            await self._stop()
+        workshop, record = self._workshop, self.record
+        commands = CommandTable()
+        self.jail = await workshop.spawner.boot(
+            workshop.factory.make(self.home, record.layers, overlay=workshop.overlay),
+            uid=record.uid,
+            log=self.home / "boot.log",
+            on_exit=commands.on_exit,
+        )
+        self.commands = commands
+        record.monitor_pid, record.init_pid = self.jail.monitor_pid, self.jail.init_pid
+        record.monitor_start = read_start_time(record.monitor_pid) or 0
+        record.init_start = read_start_time(record.init_pid) or 0
+        await asyncio.to_thread(workshop.registry.save, record)
+        return self.jail
+
+    async def start(self) -> None:
+        """Boot a desktop that was just made."""
+        async with self.lock:
+            await self._boot()
+
+    async def pause(self, *, keep_processes: bool) -> None:
+        """Freeze in memory, or end all processes and keep the disk only.
+
+        Raises:
+            ApiError: 404 when it is gone, 409 when it is paused already.
+        """
+        async with self.lock:
+            self._require_present()
+            if self.record.state == "paused":
+                raise ApiError(409, f"sandbox {self.id} is already paused")
+            if keep_processes and self.jail is not None and self.jail.alive:
+                self._frozen = await asyncio.to_thread(freeze, self.jail.init_pid)
+            else:
+                await self._stop()
+            self.record.state = "paused"
+            await asyncio.to_thread(self._workshop.registry.save, self.record)
+
+    async def resume(self, timeout_s: int, *, keep_processes: bool = True) -> bool:
+        """Make sure the desktop runs for ``timeout_s`` more; return whether it was paused.
+
+        A running desktop's end only ever moves later. Without ``keep_processes`` a paused one is
+        booted from its disk.
+
+        Raises:
+            ApiError: 404 when it is gone.
+        """
+        async with self.lock:
+            self._require_present()
+            was_paused = self.record.state == "paused"
+            end = time.time() + timeout_s
+            self.record.end_at = end if was_paused else max(self.record.end_at, end)
+            if was_paused:
+                if not keep_processes:
+                    await self._stop()
+                self._thaw()
+                self.record.state = "running"
+            self.record.timeout_s = timeout_s
+            await asyncio.to_thread(self._workshop.registry.save, self.record)
+            await self._boot()
+            return was_paused
+
+    async def set_timeout(self, timeout_s: int) -> None:
+        """Let the desktop end ``timeout_s`` from now, sooner or later than before."""
+        async with self.lock:
+            self._require_present()
+            self.record.timeout_s = timeout_s
+            self.record.end_at = time.time() + timeout_s
+            await asyncio.to_thread(self._workshop.registry.save, self.record)
+
+    async def snapshot(self, names: list[str]) -> SnapshotRecord:
+        """Copy the disk as it stands at one instant to a new layer; processes go on afterwards.
+
+        Raises:
+            ApiError: 404 when it is gone.
+            FreezeError: its processes could not be stopped for the copy.
+        """
+        async with self.lock:
+            self._require_present()
+            layers = self._workshop.layers
+            awake = self.jail is not None and self.jail.alive and self.record.state == "running"
+            stopped: list[int] = []
+            if awake and self.jail is not None:
+                stopped = await asyncio.to_thread(freeze, self.jail.init_pid)
+            try:
+                name, unfinished = await asyncio.to_thread(layers.copy_in, self.disk)
+            finally:
+                thaw(stopped)
+            await asyncio.to_thread(layers.finish, name, unfinished)
+            chain = [*self.record.layers, name] if self._workshop.overlay else [name]
+            if len(chain) > CHAIN_LIMIT:
+                chain = [await asyncio.to_thread(layers.flatten, chain)]
+            record = SnapshotRecord(
+                id=f"snapshot-{secrets.token_hex(10)}",
+                desktop_id=self.id,
+                template=self.record.template,
+                created_at=time.time(),
+                uid=self.record.uid,
+                layers=chain,
+                names=names,
+            )
+            await asyncio.to_thread(self._workshop.registry.save, record)
+            return record
+
+    async def delete(self) -> None:
+        """End all processes and remove the disk and the row. Idempotent."""
+        async with self.lock:
+            if self.deleted:
+                return
+            self.deleted = True
+            await self._stop()
+            await asyncio.to_thread(remove_tree, self.home)
+            await asyncio.to_thread(self._workshop.registry.delete, self.record)
+
+    async def shut_down(self) -> None:
+        """End all processes but keep the desktop: the server is about to exit."""
+        async with self.lock:
+            await self._stop()
+
+    def keep(self, work: Coroutine[None, None, None]) -> None:
+        """Run something to its end that no request waits for; its failure is the desktop's."""
+        task = asyncio.create_task(_quietly(work))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _stop(self) -> None:
+        if self.jail is not None:
+            await self.jail.stop()
+            self.commands.abandon()
+            self.jail = None
+        self._frozen = []
+
+    def _thaw(self) -> None:
+        frozen, self._frozen = self._frozen, []
+        thaw(frozen)
+
+    def _require_present(self) -> None:
+        if self.deleted:
+            raise ApiError(404, f"sandbox {self.id} was not found")
+
+
+async def _quietly(work: Coroutine[None, None, None]) -> None:
+    with contextlib.suppress(DesktopError):  # the desktop ended first
+        await work
+
+
+def gone(desktop_id: str) -> ApiError:
+    """Return the 502 the SDKs read as "not running": the phrase is part of the protocol."""
+    return ApiError(502, f"The sandbox was not found ({desktop_id})")
+
+
+def disk_usage(folder: Path) -> int:
+    """Sum the bytes allocated below a folder. Blocks; tolerates files that vanish meanwhile."""
+    total = 0
+    for current, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(current, name)).st_blocks * 512  # noqa: PTH118
+            except OSError:
+                continue
+    return total

@@ -1,0 +1,88 @@
+"""Port 49983 of one desktop: routes a request to health, files, or one of the two RPC services."""
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from sentient_desktop.desktop import Desktop
+from sentient_desktop.envd import files
+from sentient_desktop.envd.access import require_file_access, require_token, user_of
+from sentient_desktop.envd.filesystem import filesystem_service
+from sentient_desktop.envd.process import process_service
+from sentient_desktop.errors import ApiError, RpcError
+from sentient_desktop.rpc.codec import END_OF_STREAM, encode, envelope, error_body, status_of
+from sentient_desktop.rpc.service import Call, Service, serve
+
+DEFAULT_KEEPALIVE_S = 90.0
+
+
+async def serve_envd(desktop: Desktop, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one envd request of a running desktop.
+
+    Raises:
+        ApiError: 401, 404 and whatever the file API refuses.
+    """
+    path, headers = scope["path"], Headers(scope=scope)
+    if path == "/health":
+        await Response(status_code=204)(scope, receive, send)
+    elif path == "/files":
+        await (await serve_files(desktop, Request(scope, receive)))(scope, receive, send)
+    elif service := _service(desktop, path):
+        require_token(headers, desktop.record.token)
+        try:
+            call = read_call(headers)
+        except RpcError as error:
+            await _refuse_rpc(error, headers)(scope, receive, send)
+            return
+        await serve(service, path.rpartition("/")[2], call, scope, receive, send)
+    elif path == "/envs":
+        require_token(headers, desktop.record.token)
+        await JSONResponse(desktop.record.envs)(scope, receive, send)
+    else:
+        raise ApiError(404, f"envd has nothing at {path}")
+
+
+def _service(desktop: Desktop, path: str) -> Service | None:
+    if path.startswith("/process.Process/"):
+        return process_service(desktop)
+    if path.startswith("/filesystem.Filesystem/"):
+        return filesystem_service(desktop)
+    return None
+
+
+async def serve_files(desktop: Desktop, request: Request) -> Response:
+    """Answer ``/files`` for a caller with the token or a signature.
+
+    Raises:
+        ApiError: the caller has neither, or the method is not GET or POST.
+    """
+    require_file_access(request.method, request.headers, request.query_params, desktop.record.token)
+    if request.method == "GET":
+        return await files.download(desktop, request)
+    if request.method == "POST":
+        return await files.upload(desktop, request)
+    raise ApiError(405, f"{request.method} is not offered on /files")
+
+
+def read_call(headers: Headers) -> Call:
+    """Read what a method may know about its request from the headers.
+
+    Raises:
+        RpcError: ``unauthenticated`` for an unknown user.
+    """
+    timeout_ms = headers.get("connect-timeout-ms", "")
+    keepalive = headers.get("keepalive-ping-interval", "")
+    return Call(
+        user=user_of(headers),
+        timeout_s=int(timeout_ms) / 1000 if timeout_ms.isdigit() and int(timeout_ms) else None,
+        keepalive_s=float(keepalive) if keepalive.isdigit() else DEFAULT_KEEPALIVE_S,
+    )
+
+
+def _refuse_rpc(error: RpcError, headers: Headers) -> Response:
+    """Refuse before the method runs, in the form the caller's codec expects."""
+    if headers.get("content-type", "").startswith("application/connect"):
+        payload = envelope(encode({"error": error_body(error)}), END_OF_STREAM)
+        return Response(payload, media_type="application/connect+json")
+    return JSONResponse(error_body(error), status_code=status_of(error.code))

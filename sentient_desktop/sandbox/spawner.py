@@ -1,0 +1,143 @@
+"""The process that starts jails: small, single-threaded, and parent of every bubblewrap.
+
+Runs as a script of the server's own interpreter, standard library only. It exists for three
+reasons. Forking the server itself would be slow and unsafe (threads). Bubblewrap dies with its
+parent *thread*, so that parent must be one that lives exactly as long as the server does. And when
+the server is root, each jail starts under an unprivileged uid that can neither read the data
+folder nor traverse to the interpreter: here, still root, the needed folders are mounted under
+short neutral names in a private mount namespace before the privileges go for good.
+
+Requests: one JSON message per SOCK_SEQPACKET packet, with four descriptors attached (control
+socket, filter, info pipe, log). Replies: ``{"pid"}`` or ``{"error"}``; later ``{"exit": pid}``.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+STAGE = "/tmp"  # noqa: S108 - covered by a tmpfs in a private mount namespace, nothing is shared
+CONTROL_FD, SECCOMP_FD, INFO_FD = 3, 4, 5
+PACKET_BYTES = 1 << 17
+
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWNS = 0x00020000
+_MS_BIND, _MS_PRIVATE, _MS_REC = 0x1000, 1 << 18, 0x4000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    result = _libc.mount(
+        source.encode(), target.encode(), kind and kind.encode(), flags, options.encode() or None
+    )
+    _checked(result, f"mount {target}")
+
+
+def stage(folders: Sequence[tuple[str, str]]) -> None:
+    """Show each (name, host path) at STAGE/name, in a mount namespace of this process alone.
+
+    Paths are opened before STAGE is covered, so they may themselves lie below it.
+    """
+    _checked(_libc.unshare(_CLONE_NEWNS), "unshare(CLONE_NEWNS)")
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    opened = [(name, os.open(path, os.O_PATH | os.O_CLOEXEC)) for name, path in folders]
+    _mount("tmpfs", STAGE, "tmpfs", 0, "mode=755,size=1m")
+    for name, fd in opened:
+        target = f"{STAGE}/{name}"
+        if os.path.isdir(f"/proc/self/fd/{fd}"):  # noqa: PTH112 - pathlib costs start-up time
+            os.mkdir(target)  # noqa: PTH102
+        else:
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        _mount(f"/proc/self/fd/{fd}", target, None, _MS_BIND)
+
+
+def _become_jail(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
+    """Turn this forked child into bubblewrap. Never returns; failures go to the log."""
+    control, filter_fd, info, log = fds
+    os.dup2(log, 2)
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if request["stage"]:
+            stage(request["stage"])
+        null = os.open(os.devnull, os.O_RDWR)
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (control, filter_fd, info)]
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        for number, fd in zip((CONTROL_FD, SECCOMP_FD, INFO_FD), high, strict=True):
+            os.dup2(fd, number)
+        os.closerange(INFO_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        os.setsid()
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+            file.write("500")  # under memory pressure a desktop goes before the host's own work
+        if request["uid"] is not None:
+            uid = request["uid"]
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        os.chdir("/")
+        os.execve(request["argv"][0], request["argv"], {})  # noqa: S606 - that is the point
+    except OSError as error:
+        os.write(2, f"spawner: {error}\n".encode())
+    os._exit(127)
+
+
+def _reap(channel: socket.socket) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            channel.send(json.dumps({"exit": found[0]}).encode())
+
+
+def serve(channel: socket.socket) -> None:
+    """Start jails until the server closes its end."""
+    wake, wake_writer = socket.socketpair()
+    wake.setblocking(False)
+    wake_writer.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    signal.set_wakeup_fd(wake_writer.fileno())
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    poller.register(wake, select.POLLIN)
+    while True:
+        for fd, _ in poller.poll():
+            if fd == wake.fileno():
+                wake.recv(4096)
+                _reap(channel)
+                continue
+            data, fds, _, _ = socket.recv_fds(channel, PACKET_BYTES, 4)
+            if not data:
+                return
+            pid = os.fork()
+            if pid == 0:
+                _become_jail(json.loads(data), fds)
+            for received in fds:
+                os.close(received)
+            channel.send(json.dumps({"pid": pid}).encode())
+
+
+def main() -> None:
+    """Serve the inherited descriptor; die when the server does."""
+    fd, parent = int(sys.argv[1]), int(sys.argv[2])
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # the server died before the line above
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(socket.socket(fileno=fd))
+
+
+if __name__ == "__main__":
+    main()

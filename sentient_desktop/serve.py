@@ -1,0 +1,172 @@
+"""The server process: one per data folder, from taking the lock to leaving nothing behind."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+
+from sentient_desktop.app import App
+from sentient_desktop.desktop import Workshop
+from sentient_desktop.errors import LaunchError, ProbeError
+from sentient_desktop.fleet import Fleet, sweep
+from sentient_desktop.sandbox.boot import Spawner
+from sentient_desktop.sandbox.factory import JailFactory
+from sentient_desktop.sandbox.probe import probe_with
+from sentient_desktop.sandbox.runtime import ensure_template
+from sentient_desktop.settings import Settings
+from sentient_desktop.state import read_state, write_state
+from sentient_desktop.store.layers import LayerStore
+from sentient_desktop.store.registry import Registry
+
+SHUTDOWN_GRACE_S = 3
+KEEPALIVE_S = 900
+"""Longer than the 300 s the SDKs keep an idle connection: the client must be the one to close it,
+or a request may meet the closing connection and be sent again without its body."""
+
+
+def _lock(data_dir: Path) -> int:
+    """Take the folder's lock for the life of this process.
+
+    Raises:
+        LaunchError: another server has it.
+    """
+    fd = os.open(data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise LaunchError(f"another desktop server is using {data_dir}") from None
+    return fd
+
+
+def _listen(settings: Settings, last_port: int) -> socket.socket:
+    """Listen on the wished port; with none wished, on the last run's, so that URLs stay valid."""
+    wishes = [settings.port] if settings.port else [last_port, 0]
+    for port in wishes:
+        try:
+            listener = socket.create_server((settings.host, port))
+        except OSError as error:
+            if port == wishes[-1]:
+                text = f"cannot listen on {settings.host}:{port}: {error.strerror}"
+                raise LaunchError(text) from error
+        else:
+            # Inherited by every connection. asyncio sets it only for sockets made with an explicit
+            # protocol number, and without it each answer waits 40 ms for a delayed ACK.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return listener
+    raise AssertionError("unreachable: the last wish returns or raises")
+
+
+@asynccontextmanager
+async def open_fleet(settings: Settings, spawner: Spawner) -> AsyncIterator[Fleet]:
+    """Probe the machine, sweep what a crash left, and run the fleet until the context ends.
+
+    Raises:
+        ProbeError: desktops cannot be isolated here.
+    """
+    data_dir = settings.data_dir
+    registry = await asyncio.to_thread(Registry, data_dir / "registry.db")
+    layers = LayerStore(data_dir / "layers")
+    await asyncio.to_thread(sweep, registry, data_dir / "desktops", layers)
+    template = await asyncio.to_thread(ensure_template, data_dir / "templates")
+    factory = JailFactory(template, layers, settings.limits)
+    report = await probe_with(spawner, factory, data_dir)
+    if not report.ok:
+        raise ProbeError(report.detail)
+    disks = "overlay" if report.overlay else "copy"
+    if (kept := registry.fact("disks", disks)) != disks and kept == "overlay":
+        raise ProbeError("overlayfs is refused now, but this data folder's disks are overlays")
+    workshop = Workshop(registry, layers, spawner, factory, overlay=kept == "overlay")
+    fleet = Fleet(workshop, data_dir / "desktops")
+    reaper = asyncio.create_task(fleet.reap_forever())
+    try:
+        yield fleet
+    finally:
+        reaper.cancel()
+        await fleet.shut_down()
+        registry.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._on_ready()
+
+
+def _configuration(app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type,unused-ignore]
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+        timeout_keep_alive=KEEPALIVE_S,
+    )
+
+
+def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. ``announce(url, api_key)`` is called once, when ready.
+
+    Raises:
+        LaunchError: the data folder or the port is taken.
+        ProbeError: this machine cannot isolate desktops.
+    """
+    os.umask(0o022)
+    data_dir = settings.data_dir
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir.chmod(0o700)
+    lock = _lock(data_dir)
+    state = read_state(data_dir)
+    api_key = str(state.get("api_key") or f"e2b_{secrets.token_hex(20)}")
+    listener = _listen(settings, int(state.get("port") or 0))
+    port = listener.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    spawner = Spawner.start(data_dir / "spawner.log")
+    failure: list[Exception] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[Fleet]:
+        try:
+            async with open_fleet(settings, spawner) as fleet:
+                yield fleet
+        except Exception as error:
+            failure.append(error)  # uvicorn only says that start-up failed
+            raise
+
+    def ready() -> None:
+        write_state(data_dir, {"url": url, "api_key": api_key, "port": port})
+        announce(url, api_key)
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    try:
+        _Server(_configuration(App(lifespan, api_key)), ready).run(sockets=[listener])
+    except SystemExit:
+        if not failure:
+            raise
+    finally:
+        spawner.close()
+        listener.close()
+        os.close(lock)
+    if failure and isinstance(failure[0], ProbeError):
+        raise failure[0]
+    if failure:
+        raise LaunchError(f"the server failed: {failure[0]}") from failure[0]

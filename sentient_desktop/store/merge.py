@@ -1,0 +1,71 @@
+"""Merging overlay layers by hand: the tree the kernel would show, as plain files.
+
+Runs as a program of its own, ``python -m sentient_desktop.store.merge INTO LAYER...``, because for
+an ordinary user it must run in a user namespace. Layers are immutable, so nothing moves meanwhile.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def merge_chain(into: Path, layers: Sequence[Path]) -> None:
+    """Apply ``layers``, lowest first, to ``into``, which starts as a copy of the bottom one."""
+    _drop_marks(into)
+    for layer in layers:
+        _merge(layer, into)
+
+
+def _is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def _is_opaque(path: Path) -> bool:
+    try:
+        return os.getxattr(path, "user.overlay.opaque", follow_symlinks=False) == b"y"
+    except OSError:
+        return False
+
+
+def _walk(root: Path) -> Iterable[tuple[Path, os.stat_result]]:
+    """Yield everything below ``root`` with its lstat, folders before their content."""
+    for entry in sorted(root.iterdir()):
+        status = entry.lstat()
+        yield entry, status
+        if stat.S_ISDIR(status.st_mode):
+            yield from _walk(entry)
+
+
+def _drop_marks(root: Path) -> None:
+    """Remove whiteouts and opaque marks: at the bottom of a chain they hide nothing."""
+    for path, status in list(_walk(root)):
+        if _is_whiteout(status):
+            path.unlink()
+        elif stat.S_ISDIR(status.st_mode) and _is_opaque(path):
+            os.removexattr(path, "user.overlay.opaque", follow_symlinks=False)
+
+
+def _merge(layer: Path, into: Path) -> None:
+    """Apply one layer the way the kernel would show it: deletions and replacements first."""
+    for path, status in _walk(layer):
+        target = into / path.relative_to(layer)
+        if not os.path.lexists(target):
+            continue
+        was_dir, is_dir = stat.S_ISDIR(target.lstat().st_mode), stat.S_ISDIR(status.st_mode)
+        if was_dir and (not is_dir or _is_opaque(path)):
+            shutil.rmtree(target)
+        elif is_dir and not was_dir:
+            target.unlink()
+    subprocess.run(
+        ["cp", "-a", "--reflink=auto", "--remove-destination", "--", f"{layer}/.", str(into)],
+        check=True,
+    )
+    _drop_marks(into)
+
+
+if __name__ == "__main__":
+    merge_chain(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])

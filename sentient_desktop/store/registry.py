@@ -1,0 +1,143 @@
+"""The registry: one SQLite file with a row for every desktop and snapshot that may exist.
+
+A row is written before the thing it names is made and deleted after it is gone, so whatever a
+crash leaves behind has an owner, and what has none may be swept.
+"""
+
+import json
+import sqlite3
+import threading
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+FIRST_UID = 300_000
+
+
+@dataclass
+class DesktopRecord:
+    """The durable half of a desktop. Times are Unix seconds."""
+
+    id: str
+    template: str
+    token: str
+    started_at: float
+    end_at: float
+    timeout_s: int
+    state: str = "running"
+    """``running`` or ``paused``; whether processes exist at the moment is not recorded here."""
+    uid: int | None = None
+    """Host uid of the guest when the server is root; it owns the desktop's files."""
+    layers: list[str] = field(default_factory=list)
+    """Read-only layers below the writable one, bottom first."""
+    envs: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    auto_pause: bool = False
+    auto_pause_memory: bool = True
+    auto_resume: bool = False
+    monitor_pid: int = 0
+    """bubblewrap's pid and start time, for the sweep after a crash; 0 when not booted."""
+    monitor_start: int = 0
+    init_pid: int = 0
+    """The guest's pid 1 as the host sees it, with its start time: the last one to go."""
+    init_start: int = 0
+
+
+@dataclass
+class SnapshotRecord:
+    """An immutable disk. Deleting it frees the layers no other row names."""
+
+    id: str
+    desktop_id: str
+    template: str
+    created_at: float
+    uid: int | None = None
+    layers: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+
+class Registry:
+    """Rows in WAL mode with synchronous=FULL: what a call returned from survives power loss.
+
+    Every method blocks for about one fsync; call from a worker thread. Safe between threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        connection = sqlite3.connect(path, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        self._db = Database(connection)
+        self._db.table("desktops").create(_columns(DesktopRecord), pk="id", if_not_exists=True)
+        self._db.table("snapshots").create(_columns(SnapshotRecord), pk="id", if_not_exists=True)
+        self._db.table("facts").create({"name": str, "value": str}, pk="name", if_not_exists=True)
+
+    def save(self, record: DesktopRecord | SnapshotRecord) -> None:
+        """Insert or replace a row."""
+        table = _table_of(record)
+        row = {key: _to_column(value) for key, value in asdict(record).items()}
+        with self._lock:
+            self._db.table(table).upsert(row, pk="id")
+
+    def delete(self, record: DesktopRecord | SnapshotRecord) -> None:
+        """Delete a row; a missing one is fine."""
+        with self._lock:
+            self._db.table(_table_of(record)).delete_where("id = ?", [record.id])
+
+    def desktops(self) -> list[DesktopRecord]:
+        """Read every desktop row."""
+        with self._lock:
+            return [DesktopRecord(**_row(r, DesktopRecord)) for r in self._db["desktops"].rows]
+
+    def snapshots(self) -> list[SnapshotRecord]:
+        """Read every snapshot row."""
+        with self._lock:
+            return [SnapshotRecord(**_row(r, SnapshotRecord)) for r in self._db["snapshots"].rows]
+
+    def fact(self, name: str, default: str) -> str:
+        """Return a stored fact about this data folder, storing ``default`` the first time."""
+        with self._lock:
+            facts = self._db.table("facts")
+            facts.insert({"name": name, "value": default}, pk="name", ignore=True)
+            return str(facts.get(name)["value"])
+
+    def take_uid(self) -> int:
+        """Return a host uid no desktop of this data folder has had before."""
+        with self._lock:
+            facts = self._db.table("facts")
+            facts.insert({"name": "next_uid", "value": str(FIRST_UID)}, pk="name", ignore=True)
+            uid = int(facts.get("next_uid")["value"])
+            facts.update("next_uid", {"value": str(uid + 1)})
+            return uid
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._db.conn.close()
+
+
+def _table_of(record: DesktopRecord | SnapshotRecord) -> str:
+    return "desktops" if isinstance(record, DesktopRecord) else "snapshots"
+
+
+def _columns(kind: type[DesktopRecord] | type[SnapshotRecord]) -> dict[str, type]:
+    simple = {str: str, float: float, int: int, bool: int, int | None: int}
+    return {item.name: simple.get(item.type, str) for item in fields(kind)}  # type: ignore[arg-type]
+
+
+def _to_column(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _row(row: dict[str, Any], kind: type[DesktopRecord] | type[SnapshotRecord]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for item in fields(kind):
+        value = row[item.name]
+        if item.type is bool:
+            value = bool(value)
+        elif str(item.type).startswith(("list", "dict")):
+            value = json.loads(value)
+        values[item.name] = value
+    return values

@@ -1,0 +1,182 @@
+"""Bad input: one clear line, the right exit code, nothing left behind."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+from samples import CALC, TEST_CALC, Repo, Run
+
+from checkpoints.ledger import Ledger
+from sentient_desktop import stop_server
+
+
+def expect(result: object, code: int, *words: str) -> None:
+    assert result.returncode == code, result.stderr  # type: ignore[attr-defined]
+    line = result.stderr.strip().splitlines()[-1]  # type: ignore[attr-defined]
+    assert line.startswith("sentient: ")
+    for word in words:
+        assert word in line
+    assert "Traceback" not in result.stderr  # type: ignore[attr-defined]
+
+
+def expect_nothing_left(sentient: Run) -> None:
+    assert sentient("threads", "--json").stdout.strip() == "[]"
+    assert sentient("desktop", "list").stdout == ""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> object:
+    """A home of its own, so that nothing else is in the lists."""
+    folder = tmp_path_factory.mktemp("home-bad-input")
+    yield folder
+    stop_server(folder / "desktop")
+
+
+def test_fix_missing_path_is_usage(sentient: Run) -> None:
+    expect(sentient("fix", "/no/such/folder"), 2, "no such folder", "/no/such/folder")
+    expect_nothing_left(sentient)
+
+
+def test_fix_folder_without_tests_is_usage(sentient: Run, repo: Repo) -> None:
+    expect(sentient("fix", str(repo({"notes.txt": "x"}))), 2, "no tests")
+    expect_nothing_left(sentient)
+
+
+def test_fix_empty_folder_is_usage(sentient: Run, tmp_path: Path) -> None:
+    expect(sentient("fix", str(tmp_path)), 2, "no tests")
+
+
+def test_fix_nothing_failing_and_no_task_is_usage(sentient: Run, repo: Repo) -> None:
+    good = CALC.replace("(len(values) + 1)", "len(values)")
+    expect(
+        sentient("fix", str(repo({"calc.py": good, "test_calc.py": TEST_CALC}))), 2, "no test fails"
+    )
+    expect_nothing_left(sentient)
+
+
+def test_fix_task_without_model_says_how_to_configure_one(sentient: Run, repo: Repo) -> None:
+    good = CALC.replace("(len(values) + 1)", "len(values)")
+    source = repo({"calc.py": good, "test_calc.py": TEST_CALC})
+    expect(
+        sentient("fix", str(source), "--task", "add a median"), 2, "needs a model", "OPENAI_API_KEY"
+    )
+    expect_nothing_left(sentient)
+
+
+def test_fix_broken_conftest_is_usage(sentient: Run, repo: Repo) -> None:
+    source = repo({"conftest.py": "import no_such_module\n", "test_a.py": "def test(): assert 0\n"})
+    expect(sentient("fix", str(source)), 2, "no_such_module")
+    expect_nothing_left(sentient)
+
+
+def test_fix_url_that_cannot_be_cloned_is_usage(sentient: Run, tmp_path: Path) -> None:
+    expect(sentient("fix", f"file://{tmp_path}/no.git"), 2, "cannot clone")
+    expect_nothing_left(sentient)
+
+
+def test_fix_other_test_runner_is_usage(sentient: Run, repo: Repo) -> None:
+    expect(sentient("fix", str(repo()), "--tests", "make test"), 2, "not a pytest command")
+
+
+def test_fix_broken_archive_is_usage(sentient: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "x.tar.gz"
+    broken.write_bytes(b"not an archive")
+    expect(sentient("fix", str(broken)), 2, "cannot unpack x.tar.gz")
+    expect_nothing_left(sentient)
+
+
+def test_fix_archive_that_leaves_its_folder_is_usage(sentient: Run, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        tar.add(tmp_path / "f", "../../../home/user/evil")
+    expect(sentient("fix", str(tmp_path / "evil.tar")), 2, "cannot unpack")
+
+
+def test_fix_model_without_key_is_usage(sentient: Run, repo: Repo) -> None:
+    expect(sentient("fix", str(repo()), "--model", "gpt-x"), 2, "needs a key or an endpoint")
+    expect_nothing_left(sentient)
+
+
+def test_fix_unreachable_model_endpoint_is_environment(sentient: Run, repo: Repo) -> None:
+    env = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    result = sentient("fix", str(repo()), "--model", "m", env=env)
+    expect(result, 4, "cannot reach the model endpoint", "OPENAI_BASE_URL")
+    expect_nothing_left(sentient)
+
+
+def test_fix_apply_without_folder_is_usage(sentient: Run) -> None:
+    expect(sentient("fix", "https://127.0.0.1/x.git", "--apply"), 2, "--apply needs a folder")
+
+
+def test_fix_unreadable_task_file_is_usage(sentient: Run, repo: Repo) -> None:
+    expect(sentient("fix", str(repo()), "--task", "@/no/such"), 2, "cannot read the task")
+
+
+def test_fix_bad_setting_is_usage(sentient_process: Run, repo: Repo) -> None:
+    expect(
+        sentient_process("fix", str(repo()), env={"SENTIENT_TEST_TIMEOUT_S": "soon"}),
+        2,
+        "SENTIENT_TEST_TIMEOUT_S",
+    )
+
+
+def test_unknown_thread_is_usage(sentient: Run) -> None:
+    for command in ("show", "diff", "resume"):
+        expect(sentient(command, "nope"), 2, "there is no thread nope")
+
+
+def test_run_unknown_language_is_usage(sentient: Run) -> None:
+    expect(sentient("run", "cobol", "-"), 2, "neither python nor node")
+
+
+HANG = "import time\n\n\ndef wait():\n    time.sleep(1000)\n    return 1\n"
+HOSTILE = {
+    "hangs": ("import time\n\n\ndef test_hang():\n    time.sleep(1000)\n", "no end after 2 s"),
+    "ignores signals and hangs": (
+        "import signal, time\n\n\ndef test_hang():\n"
+        "    signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"
+        "    while True:\n        time.sleep(1)\n",
+        "no end after 2 s",
+    ),
+    "kills its process group": (
+        "import os, signal\n\n\ndef test_kill():\n    os.killpg(0, signal.SIGKILL)\n",
+        "the test process died",
+    ),
+}
+
+
+@pytest.mark.parametrize(("test", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_fix_hostile_test_is_a_failing_test_with_its_reason(
+    sentient: Run, repo: Repo, home: Path, test: str, reason: str
+) -> None:
+    files = {"calc.py": CALC, "test_calc.py": TEST_CALC, "test_hostile.py": test}
+    env = {"SENTIENT_TEST_TIMEOUT_S": "2", "SENTIENT_REPAIR_BUDGET_S": "3"}
+    result = sentient("fix", str(repo(files)), "--max-attempts", "1", "--json", env=env)
+    assert result.returncode == 3, result.stderr
+    [row] = Ledger(home / "ledger.db").threads()
+    history = Ledger(home / "ledger.db").test_history(row["id"])
+    messages = [r["message"] for r in history if "hostile" in r["id"] and r["kind"] == "baseline"]
+    assert any(reason in message or "Timeout" in message for message in messages), messages
+    Ledger(home / "ledger.db").forget_thread(row["id"])
+    assert sentient("desktop", "list").stdout == ""
+
+
+def test_fix_test_with_endless_output_is_survived(sentient: Run, repo: Repo) -> None:
+    flood = (
+        "import sys\n\n\ndef test_flood(capfd):\n    with capfd.disabled():\n"
+        "        for _ in range(1024):\n            sys.stdout.write('x' * (1 << 20))\n"
+    )
+    source = repo({"calc.py": CALC, "test_calc.py": TEST_CALC, "test_flood.py": flood})
+    result = sentient("fix", str(source), "--json")
+    assert result.returncode == 0, result.stderr + result.stdout[-2000:]
+
+
+def test_fix_path_with_odd_names_works(sentient: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "a b'\"ü$(x)"
+    folder.mkdir()
+    (folder / "calc.py").write_text(CALC)
+    (folder / "test_calc.py").write_text(TEST_CALC)
+    (folder / "strange \n name.txt").write_text("x")
+    (folder / "link").symlink_to("/etc/passwd")
+    result = sentient("fix", str(folder), "--json")
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,158 @@
+"""The command line as people use it, on the example and on small repositories."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from samples import CALC, Repo, Run, copy_example, tree_of
+
+
+def test_fix_example_three_bugs_get_one_verified_patch(sentient: Run, tmp_path: Path) -> None:
+    source = copy_example(tmp_path / "storefront")
+    before = tree_of(source)
+    result = sentient("fix", str(source), "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["status"] == "verified"
+    assert len(report["files"]) == 3
+    assert tree_of(source) == before
+    subprocess.run(["git", "apply", "-"], input=report["patch"], text=True, cwd=source, check=True)
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=source, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert tests.returncode == 0, tests.stdout
+
+
+def test_fix_report_is_readable_and_diff_show_threads_agree(sentient: Run, repo: Repo) -> None:
+    result = sentient("fix", str(repo()), "--thread", "readable")
+    assert result.returncode == 0, result.stderr
+    assert "verified" in result.stdout
+    assert "changed   calc.py  +1 -1" in result.stdout
+    assert "2 failing" in result.stderr
+    diff = sentient("diff", "readable").stdout
+    assert diff.startswith("diff --git a/calc.py b/calc.py")
+    assert sentient("show", "readable").stdout == result.stdout
+    rows = json.loads(sentient("threads", "--json").stdout)
+    assert ("readable", "verified") in [(row["id"], row["status"]) for row in rows]
+    assert "readable" in sentient("threads").stdout
+
+
+def test_fix_apply_writes_the_patch_and_only_it(sentient: Run, repo: Repo) -> None:
+    source = repo()
+    result = sentient("fix", str(source), "--apply", "--thread", "applied")
+    assert result.returncode == 0, result.stderr
+    assert sorted(tree_of(source)) == ["calc.py", "test_calc.py"]
+    assert (source / "calc.py").read_text() != CALC
+    again = sentient("diff", "applied", "--apply", str(source))
+    assert again.returncode == 2
+    assert "does not apply" in again.stderr
+
+
+def test_fix_uncommitted_changes_are_part_of_the_base(sentient: Run, repo: Repo) -> None:
+    source = repo({"calc.py": "x = 1\n", "test_calc.py": "", "gone.py": "y = 2\n"})
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(source)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "first"], check=True)
+    (source / "gone.py").unlink()
+    repo()
+    result = sentient("fix", str(source))
+    assert result.returncode == 0, result.stderr
+    assert "3 uncommitted changes" in result.stdout + result.stderr
+
+
+def test_fix_existing_thread_is_refused(sentient: Run, repo: Repo) -> None:
+    assert sentient("fix", str(repo()), "--thread", "twice").returncode == 0
+    again = sentient("fix", str(repo()), "--thread", "twice")
+    assert again.returncode == 2
+    assert "sentient resume twice" in again.stderr
+    assert sentient("resume", "twice").returncode == 0
+
+
+def test_fix_git_url_and_archive_work_like_a_folder(
+    sentient: Run, repo: Repo, tmp_path: Path
+) -> None:
+    source = repo()
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(source)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "first"], check=True)
+    archive = tmp_path / "calculator.zip"
+    archived = ["archive", "--prefix=calculator-1.0/", "-o", str(archive), "HEAD"]
+    subprocess.run([*git, *archived], check=True)
+    patches = [
+        json.loads(sentient("fix", given, "--json").stdout)["patch"]
+        for given in (str(source), f"file://{source}", str(archive))
+    ]
+    assert patches[0]
+    assert patches[0] == patches[1] == patches[2]
+
+
+def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> None:
+    waiting = sentient("fix", str(repo()), "--approve", "--thread", "asks")
+    assert waiting.returncode == 5
+    assert "sentient resume asks --answer approve" in waiting.stdout
+    assert sentient("resume", "asks").returncode == 5
+    assert sentient("resume", "asks", "--answer", "approve").returncode == 0
+
+
+def test_fix_not_solved_keeps_report_and_best_patch(sentient: Run, repo: Repo) -> None:
+    test = "from calc import clamp, mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
+    test += "\n\ndef test_impossible():\n    assert clamp(1, 2, 3) == object()\n"
+    env = {"SENTIENT_REPAIR_BUDGET_S": "6"}
+    source = repo({"calc.py": CALC, "test_calc.py": test})
+    result = sentient("fix", str(source), "--thread", "partly", env=env)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert "not solved" in result.stdout
+    assert "test_impossible" in result.stdout
+    assert "calc.py" in sentient("diff", "partly").stdout
+
+
+def test_run_snippet_passes_on_output_and_exit_code(sentient: Run) -> None:
+    done = sentient("run", "python", "-", input="import sys\nprint(6 * 7)\nsys.exit(9)\n")
+    assert (done.stdout, done.returncode) == ("42\n", 9)
+    assert sentient("run", "node", "-", input="console.log(1 + 1)").stdout == "2\n"
+    assert sentient("desktop", "list").stdout == ""
+
+
+def test_doctor_good_machine_is_all_ok(sentient: Run) -> None:
+    result = sentient("doctor")
+    assert result.returncode == 0, result.stdout
+    assert "FAIL" not in result.stdout
+
+
+def test_desktop_env_exports_lead_to_the_server(sentient: Run) -> None:
+    lines = sentient("desktop", "env").stdout.splitlines()
+    assert [line.split("=")[0] for line in lines] == [
+        "export E2B_API_URL",
+        "export E2B_SANDBOX_URL",
+        "export E2B_API_KEY",
+    ]
+
+
+def test_fix_interrupted_once_stops_after_the_step_and_resumes(home: Path, repo: Repo) -> None:
+    command = [sys.executable, "-c", "from sentient.cli import main; main()"]
+    env = {**os.environ, "SENTIENT_HOME": str(home)}
+    process = subprocess.Popen(
+        [*command, "fix", str(repo()), "--thread", "ctrl-c"],
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "in the base" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "sentient resume ctrl-c" in out
+    time.sleep(0.1)
+    resumed = subprocess.run(
+        [*command, "resume", "ctrl-c"], env=env, capture_output=True, text=True, timeout=100,
+        check=False,
+    )  # fmt: skip
+    assert resumed.returncode == 0, resumed.stderr

@@ -1,0 +1,106 @@
+"""Files belong to checkpoints: replay, fork, lost and dirty desktops, approval."""
+
+from typing import Any
+
+import pytest
+from langgraph.types import Command
+from samples import Repo
+from scripted_model import Script, call
+
+from nodes.desktops import OWNER
+from tools.connection import Connection
+from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.errors import UsageError
+from tools.layout import REPO
+from tools.settings import Settings
+
+APPEND = call("shell", command="echo '# once' >> calc.py")
+GOOD = call("replace", path="calc.py", old="(len(values) + 1)", new="len(values)")
+DONE = call("hand_in", summary="done")
+
+
+def config(thread: str, **more: Any) -> dict[str, Any]:
+    return {"configurable": {"thread_id": thread, **more}}
+
+
+async def run_until(graph: Any, given: Any, thread: str, node: str) -> None:
+    """Run up to (not into) a node, as a stopped process would leave it."""
+    await graph.ainvoke(given, config(thread), interrupt_before=[node])
+
+
+async def working_file(settings: Settings, thread: str) -> str:
+    [desktop_id] = [d async for d in list_desktops(Connection(settings), {OWNER: thread})]
+    desktop = await Desktop.connect(desktop_id, connection=Connection(settings))
+    return await desktop.fs.read_file(f"{REPO}/calc.py")
+
+
+async def test_resume_dirty_desktop_is_restored_before_the_node(
+    scripted_graph: Any, repo: Repo, settings: Settings
+) -> None:
+    graph = scripted_graph(Script(coder=[APPEND, GOOD, DONE]))
+    await run_until(graph, {"source": str(repo())}, "dirty", "tester")
+    [desktop_id] = [d async for d in list_desktops(Connection(settings), {OWNER: "dirty"})]
+    desktop = await Desktop.connect(desktop_id, connection=Connection(settings))
+    await desktop.fs.write_file("/home/user/.sentient/head", "dirty-by-a-dead-node")
+    await desktop.fs.write_file(f"{REPO}/calc.py", "half written")
+    state = await graph.ainvoke(None, config("dirty"))
+    assert state["report"]["status"] == "verified", state["report"]
+
+
+async def test_resume_lost_desktop_is_rebuilt_from_its_snapshot(
+    scripted_graph: Any, repo: Repo, settings: Settings
+) -> None:
+    graph = scripted_graph(Script(coder=[APPEND, GOOD, DONE]))
+    await run_until(graph, {"source": str(repo())}, "lost", "tester")
+    assert await kill_desktops(Connection(settings), {OWNER: "lost"}) == 1
+    events = [event async for event in graph.astream(None, config("lost"), stream_mode="custom")]
+    assert [e["reason"] for e in events if e["event"] == "restored"] == ["the desktop is gone"]
+    state = (await graph.aget_state(config("lost"))).values
+    assert state["report"]["status"] == "verified"
+
+
+async def test_replay_earlier_checkpoint_has_its_own_files(
+    scripted_graph: Any, repo: Repo, settings: Settings
+) -> None:
+    graph = scripted_graph(Script(coder=[APPEND, APPEND, GOOD, DONE]))
+    await run_until(graph, {"source": str(repo())}, "replay", "tester")
+    assert (await working_file(settings, "replay")).count("# once") == 2
+    history = [item async for item in graph.aget_state_history(config("replay"))]
+    first_act = [item for item in history if item.next == ("act",)][-1]
+    await graph.ainvoke(None, first_act.config, interrupt_before=["tester"])
+    assert (await working_file(settings, "replay")).count("# once") == 2
+
+
+async def test_copied_thread_gets_a_desktop_of_its_own(
+    scripted_graph: Any, repo: Repo, settings: Settings
+) -> None:
+    graph = scripted_graph(Script(coder=[APPEND, GOOD, DONE]))
+    await run_until(graph, {"source": str(repo())}, "original", "tester")
+    state = (await graph.aget_state(config("original"))).values
+    await graph.aupdate_state(config("copy"), state, as_node="act")
+    result = await graph.ainvoke(None, config("copy"))
+    assert result["report"]["status"] == "verified", result["report"]
+    assert (await working_file(settings, "original")).count("# once") == 1
+
+
+async def test_approval_plan_waits_and_goes_on_with_the_answer(
+    engine_graph: Any, repo: Repo
+) -> None:
+    given = {"source": str(repo()), "approve": True}
+    await engine_graph.ainvoke(given, config("approve"))
+    waiting = await engine_graph.aget_state(config("approve"))
+    assert waiting.interrupts[0].value["plan"]["targets"]
+    state = await engine_graph.ainvoke(Command(resume="approve"), config("approve"))
+    assert state["report"]["status"] == "verified"
+
+
+async def test_approval_rejected_plan_ends_unsolved(engine_graph: Any, repo: Repo) -> None:
+    given = {"source": str(repo()), "approve": True}
+    await engine_graph.ainvoke(given, config("reject"))
+    state = await engine_graph.ainvoke(Command(resume="reject"), config("reject"))
+    assert state["report"]["summary"] == "the plan was rejected"
+
+
+async def test_run_durability_exit_is_refused(engine_graph: Any, repo: Repo) -> None:
+    with pytest.raises(UsageError, match="durability 'exit'"):
+        await engine_graph.ainvoke({"source": str(repo())}, config("exit"), durability="exit")

@@ -1,0 +1,74 @@
+"""The whole graph with the offline engine, on real desktops."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from samples import Repo, tree_of
+
+from nodes.desktops import OWNER
+from tools.connection import Connection
+from tools.desktop import list_desktops
+from tools.settings import Settings
+
+
+def config(thread: str) -> dict[str, Any]:
+    return {"configurable": {"thread_id": thread}}
+
+
+async def test_engine_wrong_mean_gets_verified_patch(
+    engine_graph: Any, repo: Repo, patch_of: Callable[[Any], str]
+) -> None:
+    source = repo()
+    before = tree_of(source)
+    state = await engine_graph.ainvoke({"source": str(source)}, config("engine-mean"))
+    assert state["report"]["status"] == "verified", state["report"]
+    assert "diff --git a/calc.py b/calc.py" in patch_of(state)
+    assert state["report"]["fixed"] == [
+        "test_calc.py::test_mean_of_two",
+        "test_calc.py::test_mean_of_one",
+    ]
+    assert tree_of(source) == before
+
+
+async def test_engine_finished_run_leaves_no_desktop(
+    engine_graph: Any, repo: Repo, settings: Settings
+) -> None:
+    await engine_graph.ainvoke({"source": str(repo())}, config("engine-no-leak"))
+    owned = list_desktops(Connection(settings), {OWNER: "engine-no-leak"})
+    assert [desktop async for desktop in owned] == []
+
+
+async def test_engine_unrepairable_repository_is_unsolved_with_reason(
+    engine_graph: Any, repo: Repo
+) -> None:
+    source = repo(
+        {
+            "words.py": "def plural(word):\n    raise NotImplementedError\n",
+            "test_words.py": (
+                "from words import plural\n\n\ndef test_box():\n"
+                "    assert plural('box') == 'boxes'\n"
+                "\n\ndef test_city():\n    assert plural('city') == 'cities'\n"
+            ),
+        }
+    )
+    state = await engine_graph.ainvoke({"source": str(source)}, config("engine-unsolved"))
+    assert state["report"]["status"] == "unsolved"
+    assert "offline engine" in state["report"]["summary"]
+
+
+async def test_engine_every_desktop_node_names_a_snapshot(engine_graph: Any, repo: Repo) -> None:
+    await engine_graph.ainvoke({"source": str(repo())}, config("engine-bound"))
+    history = [item async for item in engine_graph.aget_state_history(config("engine-bound"))]
+    snapshots = [item.values["desktop"]["snapshot"] for item in history if "desktop" in item.values]
+    assert len(set(snapshots)) >= 5
+    assert all(snapshots)
+
+
+async def test_engine_state_stays_small_and_plain(
+    engine_graph: Any, repo: Repo, tmp_path: Path
+) -> None:
+    await engine_graph.ainvoke({"source": str(repo())}, config("engine-small"))
+    history = [item async for item in engine_graph.aget_state_history(config("engine-small"))]
+    database = sum(file.stat().st_size for file in tmp_path.glob("checkpoints.db*"))
+    assert database / len(history) < 100_000

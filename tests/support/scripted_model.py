@@ -1,0 +1,108 @@
+"""The one fake of the tests: an OpenAI-compatible server that answers from a script.
+
+It is stateless: the answer depends on the role (told by the system prompt) and on how many
+answers the conversation already holds, so that a resumed run gets the answers it would have got.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = dict[str, Any]
+
+
+def call(name: str, **args: Any) -> Answer:
+    """An answer that calls one tool."""
+    return {"calls": [(name, json.dumps(args))]}
+
+
+def say(text: str) -> Answer:
+    """An answer in words."""
+    return {"text": text}
+
+
+@dataclass
+class Script:
+    """What each role answers; the last coder answer is repeated."""
+
+    coder: Sequence[Answer] = ()
+    planner: str = "Scripted notes: look at the failing function."
+    reviewer: str = "ACCEPT"
+    status: int = 200
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def answer(self, request: dict[str, Any]) -> Answer:
+        messages = request["messages"]
+        system = str(messages[0]["content"])
+        if system.startswith("You plan"):
+            return say(self.planner)
+        if system.startswith("You review"):
+            return say(self.reviewer)
+        given = sum(message["role"] == "assistant" for message in messages)
+        return self.coder[min(given, len(self.coder) - 1)]
+
+
+def completion(answer: Answer, number: int) -> dict[str, Any]:
+    """An answer in the form of POST /v1/chat/completions."""
+    message: dict[str, Any] = {"role": "assistant", "content": answer.get("text")}
+    if "calls" in answer:
+        message["tool_calls"] = [
+            {
+                "id": f"call-{number}-{index}",
+                "type": "function",
+                "function": {"name": name, "arguments": arguments},
+            }
+            for index, (name, arguments) in enumerate(answer["calls"])
+        ]
+    return {
+        "id": f"scripted-{number}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "scripted",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+    }
+
+
+def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            script.requests.append(request)
+            if script.status == 200:
+                number = sum(m["role"] == "assistant" for m in request["messages"])
+                body = completion(script.answer(request), number)
+            else:
+                body = {"error": {"message": "scripted failure", "type": "scripted"}}
+            data = json.dumps(body).encode()
+            self.send_response(script.status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+@contextmanager
+def scripted_model(script: Script) -> Iterator[str]:
+    """Serve a script on loopback; yields the base URL for OPENAI_BASE_URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(script))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

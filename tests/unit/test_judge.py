@@ -1,0 +1,66 @@
+"""The verdict is a pure comparison of three test runs."""
+
+from nodes.tester import judge
+from tools.pytest_run import Outcome, TestRun
+
+
+def run_of(finished: bool = True, **outcomes: str) -> TestRun:
+    return TestRun(
+        exit_status=0 if finished else None,
+        collected=list(outcomes),
+        tests=[Outcome(id=name, outcome=outcome) for name, outcome in outcomes.items()],
+        finished=finished,
+    )
+
+
+BASELINE = run_of(a="passed", b="failed", c="skipped")
+GOOD = run_of(a="passed", b="passed", c="skipped")
+
+
+def test_judge_all_fixed_passes() -> None:
+    verdict = judge(BASELINE, GOOD, GOOD, [])
+    assert verdict["passed"]
+    assert verdict["fixed"] == ["b"]
+
+
+def test_judge_still_failing_does_not_pass() -> None:
+    verdict = judge(BASELINE, BASELINE, BASELINE, [])
+    assert not verdict["passed"]
+    assert verdict["still_failing"] == ["b"]
+
+
+def test_judge_regression_does_not_pass() -> None:
+    verdict = judge(BASELINE, run_of(a="failed", b="passed", c="skipped"), GOOD, [])
+    assert verdict["regressions"] == ["a"]
+    assert not verdict["passed"]
+
+
+def test_judge_test_skipped_now_does_not_pass() -> None:
+    skipped = run_of(a="passed", b="skipped", c="skipped")
+    assert not judge(BASELINE, skipped, skipped, [])["passed"]
+
+
+def test_judge_test_missing_does_not_pass() -> None:
+    fewer = run_of(a="passed", b="passed")
+    verdict = judge(BASELINE, fewer, fewer, [])
+    assert any("no longer collected" in reason for reason in verdict["reasons"])
+
+
+def test_judge_tampering_does_not_pass() -> None:
+    assert not judge(BASELINE, GOOD, GOOD, ["changes the protected file test_a.py"])["passed"]
+
+
+def test_judge_passing_only_under_own_name_does_not_pass() -> None:
+    masked = run_of(a="passed", b="failed", c="skipped")
+    verdict = judge(BASELINE, GOOD, masked, [])
+    assert verdict["reasons"] == ["passes only under its own name: b"]
+
+
+def test_judge_unfinished_run_does_not_pass() -> None:
+    unfinished = run_of(finished=False, a="passed", b="passed", c="skipped")
+    assert not judge(BASELINE, unfinished, GOOD, [])["passed"]
+
+
+def test_judge_new_failure_does_not_pass() -> None:
+    more = run_of(a="passed", b="passed", c="failed")
+    assert not judge(BASELINE, more, GOOD, [])["passed"]

@@ -1,0 +1,103 @@
+"""Pure parts of the tools: edits, paths, protection, arguments, text."""
+
+import pytest
+
+from sentient.text import printable
+from tools.desktop import Tail
+from tools.errors import ToolError, UsageError
+from tools.files import inside, replaced
+from tools.layout import REPO
+from tools.patch import ChangedFile
+from tools.protection import violations
+from tools.pytest_run import pytest_arguments
+from tools.source import is_url, without_credentials
+
+
+def test_replaced_unique_text_is_replaced() -> None:
+    assert replaced("a\nb\nc\n", "f.py", "b\n", "B\n") == "a\nB\nc\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("x = 1", "y", "occurs 2 times"),
+        ("", "y", "is empty"),
+        ("def meen(values):", "y", "nearest, from line 1"),
+        ("x = 1\nx = 1", "# ... rest unchanged", "placeholder"),
+    ],
+    ids=["ambiguous", "empty", "missing", "placeholder"],
+)
+def test_replaced_bad_edit_says_why(old: str, new: str, reason: str) -> None:
+    with pytest.raises(ToolError, match=reason):
+        replaced("def mean(values):\nx = 1\nx = 1\n", "f.py", old, new)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "", ".git/config"])
+def test_inside_path_outside_repository_is_refused(path: str) -> None:
+    with pytest.raises(ToolError):
+        inside(path)
+
+
+def test_inside_full_path_of_repository_is_taken() -> None:
+    assert inside(f"{REPO}/pkg/a.py") == inside("pkg/a.py") == f"{REPO}/pkg/a.py"
+
+
+def test_violations_protected_changes_are_named() -> None:
+    files = [
+        ChangedFile(path="tests/test_a.py", status="M"),
+        ChangedFile(path="tests/test_b.py", status="D"),
+        ChangedFile(path="conftest.py", status="A"),
+        ChangedFile(path="src/app.py", status="M"),
+    ]
+    assert violations(files) == [
+        "changes the protected file tests/test_a.py",
+        "deletes the protected file tests/test_b.py",
+        "adds the protected file conftest.py",
+    ]
+
+
+def test_violations_new_test_file_is_welcome() -> None:
+    assert violations([ChangedFile(path="tests/test_new.py", status="A")]) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [("", []), ("pytest -k 'a b'", ["-k", "a b"]), ("python3 -m pytest tests", ["tests"])],
+)
+def test_pytest_arguments_pytest_command_gives_arguments(
+    command: str, arguments: list[str]
+) -> None:
+    assert pytest_arguments(command) == arguments
+
+
+@pytest.mark.parametrize("command", ["make test", "pytest 'unclosed", "tox"])
+def test_pytest_arguments_other_command_is_refused(command: str) -> None:
+    with pytest.raises(UsageError):
+        pytest_arguments(command)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("https://h/x.git", True), ("git@h:x.git", True), ("./x", False), ("x.tar.gz", False)],
+)
+def test_is_url_sources_are_told_apart(source: str, expected: bool) -> None:
+    assert is_url(source) is expected
+
+
+def test_without_credentials_password_is_removed() -> None:
+    assert without_credentials("https://me:secret@host/x.git") == "https://host/x.git"
+
+
+def test_printable_terminal_escapes_are_dropped() -> None:
+    hostile = "a\x1b]52;c;aGk=\x07b\x1b[2Jc\x1b[31md\x00e\x9bf\tg\nh"
+    assert printable(hostile) == "abcdef\tg\nh"
+
+
+def test_tail_long_output_keeps_both_ends() -> None:
+    seen: list[str] = []
+    tail = Tail(10, seen.append)
+    for _ in range(100):
+        tail("abc")
+    assert tail.text.startswith("abcab\n[... 290 characters left out ...]\n")
+    assert tail.text.endswith("bcabc")
+    assert "".join(seen) == "abc" * 100

@@ -1,0 +1,1 @@
+"""What nodes and models use: desktops, shell, files, patches, test runs, repository map, repair."""

@@ -1,0 +1,287 @@
+"""`Desktop`: the facade over one E2B sandbox that nodes, tools, notebooks and people use.
+
+Everything goes through the official, unmodified E2B SDK; which server answers is configuration
+(`tools.connection`). Failures of the SDK come out as the tree of `tools.errors`.
+"""
+
+import contextlib
+import shlex
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+from e2b import CommandExitException, SandboxMetrics, SandboxQuery, TimeoutException
+from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
+from e2b_code_interpreter import AsyncSandbox
+
+from tools.connection import Connection
+from tools.desktop_errors import translated
+from tools.desktop_files import DesktopFiles
+from tools.settings import Settings
+
+Sink = Callable[[str], None]
+"""Receives output as it arrives, in pieces of any size."""
+
+OUTPUT_LIMIT = 1 << 20
+"""Characters of each stream an `Execution` keeps; the middle of longer output is dropped."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What a finished command left: exit code, bounded output, whether its time ran out."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command ended by itself with exit code 0."""
+        return self.exit_code == 0 and not self.timed_out
+
+
+class Tail:
+    """Collects a stream, keeping its beginning and its end within `limit` characters."""
+
+    def __init__(self, limit: int, sink: Sink | None) -> None:
+        self._half, self._sink = limit // 2, sink
+        self._head = self._end = ""
+        self._dropped = 0
+
+    def __call__(self, text: str) -> None:
+        """Take the next piece and pass it on to the sink."""
+        if self._sink is not None:
+            self._sink(text)
+        room = self._half - len(self._head)
+        self._head, text = self._head + text[:room], text[room:]
+        end = self._end + text
+        self._end = end[-self._half :]
+        self._dropped += len(end) - len(self._end)
+
+    @property
+    def text(self) -> str:
+        """The kept text, with one line in place of what was dropped."""
+        if not self._dropped:
+            return self._head + self._end
+        return f"{self._head}\n[... {self._dropped} characters left out ...]\n{self._end}"
+
+
+class Process:
+    """A running command; `wait` collects what it prints until it ends."""
+
+    def __init__(self, handle: AsyncCommandHandle[None], out: Tail, err: Tail) -> None:
+        self._handle, self._out, self._err = handle, out, err
+
+    @property
+    def pid(self) -> int:
+        """Process id inside the desktop."""
+        return int(self._handle.pid)
+
+    async def wait(self) -> Execution:
+        """Wait for the end. A command whose time ran out has `timed_out` and exit code 124."""
+        try:
+            with translated("wait for a command"):
+                result = await self._handle.wait()
+        except CommandExitException as error:
+            return Execution(error.exit_code, self._out.text, self._err.text)
+        except TimeoutException:
+            return Execution(124, self._out.text, self._err.text, timed_out=True)
+        return Execution(result.exit_code, self._out.text, self._err.text)
+
+    async def kill(self) -> None:
+        """End the command at once (SIGKILL)."""
+        with translated("kill a command"):
+            await self._handle.kill()
+
+
+class Desktop:
+    """A long-lived isolated Linux environment: files, processes, snapshots.
+
+    Use it as an async context manager, or call `close`. An `ephemeral` desktop is killed on
+    close, a `persistent` one is left as it is and can be found again with `connect`.
+    """
+
+    def __init__(
+        self, sandbox: AsyncSandbox, connection: Connection, lifecycle: str = "persistent"
+    ) -> None:
+        self._sandbox, self._connection, self._lifecycle = sandbox, connection, lifecycle
+        self.fs = DesktopFiles(sandbox)
+
+    @classmethod
+    async def create(
+        cls,
+        *,
+        template: str | None = None,
+        lifecycle: Literal["persistent", "ephemeral"] = "persistent",
+        metadata: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_s: int = 3600,
+        connection: Connection | None = None,
+    ) -> Self:
+        """Create a desktop from a template or, given a snapshot id as `template`, a snapshot.
+
+        After `timeout_s` seconds without renewal (`connect`, `reconnect`) the server pauses a
+        persistent desktop and kills an ephemeral one. Desktops have no network.
+        """
+        connection = connection or Connection(Settings())
+        options = await connection.options()
+        with translated("create a desktop"):
+            sandbox = await AsyncSandbox.create(
+                template or connection.template,
+                timeout=timeout_s,
+                metadata=dict(metadata or {}),
+                envs=dict(env or {}),
+                allow_internet_access=False,
+                lifecycle={"on_timeout": "kill" if lifecycle == "ephemeral" else "pause"},
+                **options,
+            )
+        return cls(sandbox, connection, lifecycle)
+
+    @classmethod
+    async def connect(
+        cls, desktop_id: str, *, timeout_s: int = 3600, connection: Connection | None = None
+    ) -> Self:
+        """Attach to a desktop by id, resuming it when it is paused.
+
+        Raises:
+            DesktopGoneError: the server does not know the id.
+            DesktopUnreachableError: the server does not answer.
+        """
+        connection = connection or Connection(Settings())
+        options = await connection.options()
+        with translated(f"connect to desktop {desktop_id}"):
+            sandbox = await AsyncSandbox.connect(desktop_id, timeout=timeout_s, **options)
+        return cls(sandbox, connection)
+
+    @property
+    def id(self) -> str:
+        """The sandbox id: with it any process can `connect`."""
+        return self._sandbox.sandbox_id
+
+    async def reconnect(self) -> None:
+        """Attach again after a lost connection; the server may have moved or been restarted."""
+        fresh = await type(self).connect(self.id, connection=self._connection)
+        self._sandbox, self.fs = fresh._sandbox, fresh.fs
+
+    async def start(
+        self,
+        command: str,
+        args: Sequence[str] | str = (),
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float = 60,
+        on_stdout: Sink | None = None,
+        on_stderr: Sink | None = None,
+    ) -> Process:
+        """Start a shell command and return while it runs.
+
+        A list of `args` is quoted; a string is appended as it is, so that shell syntax works.
+        At `timeout_s` the server kills the command with everything it started; 0 means no limit.
+        """
+        line = f"{command} {args if isinstance(args, str) else shlex.join(args)}".strip()
+        out, err = Tail(OUTPUT_LIMIT, on_stdout), Tail(OUTPUT_LIMIT, on_stderr)
+        with translated("start a command"):
+            handle = await self._sandbox.commands.run(
+                line,
+                background=True,
+                cwd=cwd,
+                envs=dict(env or {}),
+                timeout=timeout_s,
+                on_stdout=out,
+                on_stderr=err,
+                retain_output=False,
+            )
+        return Process(handle, out, err)
+
+    async def exec(
+        self,
+        command: str,
+        args: Sequence[str] | str = (),
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float = 60,
+        on_stdout: Sink | None = None,
+        on_stderr: Sink | None = None,
+    ) -> Execution:
+        """Run a shell command to its end; a non-zero exit code is a result, not an exception."""
+        process = await self.start(
+            command,
+            args,
+            cwd=cwd,
+            env=env,
+            timeout_s=timeout_s,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+        )
+        return await process.wait()
+
+    async def metrics(self) -> list[SandboxMetrics]:
+        """CPU, memory and disk samples, oldest first; empty for a desktop just made."""
+        with translated("read metrics"):
+            return await self._sandbox.get_metrics()
+
+    async def snapshot(self) -> str:
+        """Take an immutable copy of the filesystem and return its id; processes go on running."""
+        with translated("take a snapshot"):
+            return str((await self._sandbox.create_snapshot(mode="filesystem")).snapshot_id)
+
+    async def pause(self) -> None:
+        """Stop the desktop, keeping its files; the next `connect` resumes it."""
+        with translated("pause a desktop"):
+            await self._sandbox.pause()
+
+    async def kill(self) -> None:
+        """End the desktop and delete its files; snapshots of it stay."""
+        with translated("kill a desktop"):
+            await self._sandbox.kill()
+
+    async def close(self) -> None:
+        """Kill an ephemeral desktop; leave a persistent one to be connected to again."""
+        if self._lifecycle == "ephemeral":
+            await self.kill()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+async def list_desktops(connection: Connection, metadata: Mapping[str, str]) -> AsyncIterator[str]:
+    """Yield the ids of desktops, running or paused, that carry all of `metadata`."""
+    options = await connection.options()
+    pages = AsyncSandbox.list(query=SandboxQuery(metadata=dict(metadata)), **options)
+    while pages.has_next:
+        with translated("list desktops"):
+            items = await pages.next_items()
+        for item in items:
+            yield item.sandbox_id
+
+
+async def kill_desktops(
+    connection: Connection, metadata: Mapping[str, str], *, keep: str = ""
+) -> int:
+    """Kill every desktop that carries all of `metadata`, except `keep`; return how many."""
+    options = await connection.options()
+    killed = 0
+    async for desktop_id in list_desktops(connection, metadata):
+        if desktop_id != keep:
+            with translated("kill a desktop"):
+                killed += await AsyncSandbox.kill(desktop_id, **options)
+    return killed
+
+
+async def delete_snapshot(connection: Connection, snapshot_id: str) -> None:
+    """Delete a snapshot; one that does not exist is no error."""
+    options = await connection.options()
+    with contextlib.suppress(Exception), translated("delete a snapshot"):
+        await AsyncSandbox.delete_snapshot(snapshot_id, **options)

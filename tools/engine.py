@@ -1,0 +1,108 @@
+"""Runs the offline repair engine (`tools.repair`) inside a desktop and reads what it found."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from pydantic import BaseModel, ValidationError
+
+from tools.desktop import Desktop
+from tools.errors import EnvironmentFaultError
+from tools.layout import CONTROL, REPO
+
+PACKAGE = "sentient_repair"
+"""The engine's name in the desktop, where a repository may have a package `tools` of its own."""
+
+RESULT_LIMIT = 16 << 20
+
+
+class Edit(BaseModel):
+    """Replace `old`, which occurs exactly once in the file, by `new`."""
+
+    path: str
+    old: str
+    new: str
+
+
+class Fix(BaseModel):
+    """One repaired fault: its edits and the failing tests that pass with them."""
+
+    tests: list[str] = []
+    operator: str = ""
+    path: str = ""
+    line: int = 0
+    edits: list[Edit] = []
+    alternatives: int = 0
+    ambiguous: bool = False
+
+
+class RepairResult(BaseModel):
+    """`status` is fixed, partial, none, nothing-failing or collection-error."""
+
+    status: str
+    fixes: list[Fix] = []
+    fixed: list[str] = []
+    tried: int = 0
+    candidates: int = 0
+    seconds: float = 0
+    message: str = ""
+
+
+async def repair(
+    desktop: Desktop,
+    test_args: Sequence[str],
+    *,
+    budget_s: float,
+    max_candidates: int,
+    protect: Sequence[str] = (),
+    on_event: Callable[[str], None] | None = None,
+) -> RepairResult:
+    """Search for edits that make failing tests pass; the repository itself is not changed.
+
+    `on_event` gets the engine's progress, JSON lines in pieces of any size.
+
+    Raises:
+        EnvironmentFaultError: the engine died without a result.
+    """
+    files = await asyncio.to_thread(_package_files)
+    await desktop.fs.write_files({f"{CONTROL}/engine/{path}": data for path, data in files})
+    result = f"{CONTROL}/repair.json"
+    options = ["--root", REPO, "--out", result]
+    options += ["--budget-s", f"{budget_s:g}", "--max-candidates", str(max_candidates)]
+    options += [word for pattern in protect for word in ("--protect", pattern)]
+    await desktop.exec("rm", ["-f", result])
+    execution = await desktop.exec(
+        "python",
+        ["-m", PACKAGE, *options, "--", *test_args],
+        cwd=REPO,
+        env={"PYTHONPATH": f"{CONTROL}/engine", "PYTHONHASHSEED": "0"},
+        timeout_s=budget_s * 3 + 120,
+        on_stdout=on_event,
+    )
+    size = (await desktop.exec("stat", ["-c", "%s", result])).stdout.strip()
+    if not size.isdigit() or int(size) > RESULT_LIMIT:
+        raise EnvironmentFaultError(
+            f"the repair engine left no result (exit code {execution.exit_code}): "
+            f"{execution.stderr.strip()[-300:]}"
+        )
+    try:
+        return RepairResult.model_validate(json.loads(await desktop.fs.read_bytes(result)))
+    except (ValidationError, ValueError) as error:
+        raise EnvironmentFaultError(f"the repair engine's result is malformed: {error}") from error
+
+
+def _package_files() -> list[tuple[str, bytes]]:
+    return list(_walk(resources.files("tools.repair"), PACKAGE))
+
+
+def _walk(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for entry in folder.iterdir():
+        path = f"{prefix}/{entry.name}"
+        if entry.is_dir() and entry.name != "__pycache__":
+            found += _walk(entry, path)
+        elif entry.name.endswith(".py"):
+            found.append((path, entry.read_bytes()))
+    return found

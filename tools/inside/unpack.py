@@ -1,0 +1,109 @@
+"""Unpacks an archive to a folder and commits it as one base commit (run inside the desktop).
+
+    python unpack.py '{"archive": …, "repo": …, "made_by_us": …}'
+
+The user's own `.git`, when it came along, is asked for its head and for uncommitted changes,
+and then removed: work starts from a history of one commit, in which no fix can be looked up.
+Prints {"base_commit", "tree", "files", "is_git", "head", "uncommitted"}.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "sentient", "GIT_AUTHOR_EMAIL": "sentient@localhost",
+    "GIT_COMMITTER_NAME": "sentient", "GIT_COMMITTER_EMAIL": "sentient@localhost",
+    "GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z",
+    "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null",
+}  # fmt: skip
+
+BYTES_AS_THEY_ARE = "* -text -filter -ident !eol !working-tree-encoding\n"
+"""Git attributes that keep git from changing line ends or running filters."""
+
+
+def git(repo, *args, check=True):
+    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *args]
+    done = subprocess.run(
+        command, cwd=repo, env={**os.environ, **IDENTITY}, capture_output=True, check=False
+    )
+    if check and done.returncode:
+        sys.exit(f"git {args[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")
+    return done.stdout.decode("utf-8", "replace") if not done.returncode else ""
+
+
+def unpack(archive, target, made_by_us):
+    """Extract; a foreign archive may hold no links that lead out of its folder."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(target)
+        else:
+            with tarfile.open(archive) as file:
+                file.extractall(target, filter="tar" if made_by_us else "data")
+    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def join_parts(path):
+    """Uploads come as `path.0000`, `path.0001`, …; make one file of them."""
+    parts = sorted(Path(path).parent.glob(f"{Path(path).name}.[0-9]*"))
+    with Path(path).open("wb") as whole:
+        for part in parts:
+            with part.open("rb") as stream:
+                shutil.copyfileobj(stream, whole)
+            part.unlink()
+    return Path(path)
+
+
+def lift_single_folder(repo):
+    """Archives often hold everything in one folder; that folder is then the repository."""
+    entries = list(repo.iterdir())
+    if len(entries) == 1 and entries[0].is_dir() and entries[0].name not in (".git", "tests"):
+        inner = repo.with_name("unpacked")
+        entries[0].rename(inner)
+        repo.rmdir()
+        inner.rename(repo)
+
+
+def ask_own_history(repo):
+    facts = {"is_git": (repo / ".git").exists(), "head": "", "uncommitted": 0}
+    if (repo / ".git").is_dir():
+        facts["head"] = git(repo, "rev-parse", "--verify", "-q", "HEAD", check=False).strip()
+        if facts["head"]:
+            changes = git(repo, "status", "--porcelain", "-z", check=False)
+            facts["uncommitted"] = sum(1 for line in changes.split("\0") if line[2:3] == " ")
+        shutil.rmtree(repo / ".git")
+    elif facts["is_git"]:
+        (repo / ".git").unlink()
+    return facts
+
+
+def main():
+    options = json.loads(sys.argv[1])
+    repo = Path(options["repo"])
+    shutil.rmtree(repo, ignore_errors=True)
+    repo.mkdir(parents=True)
+    archive = join_parts(options["archive"])
+    unpack(archive, repo, options["made_by_us"])
+    archive.unlink()
+    if not options["made_by_us"]:
+        lift_single_folder(repo)
+    facts = ask_own_history(repo)
+    git(repo, "init", "--quiet", "--initial-branch=main")
+    (repo / ".git/info/attributes").write_text(BYTES_AS_THEY_ARE)
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--allow-empty", "--no-verify", "--message=base")
+    facts["base_commit"] = git(repo, "rev-parse", "HEAD").strip()
+    facts["tree"] = git(repo, "rev-parse", "HEAD^{tree}").strip()
+    facts["files"] = git(repo, "ls-files", "-z").count("\0")
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Where things are inside a desktop, and how our programs get there."""
+
+import asyncio
+from importlib import resources
+
+from tools.desktop import Desktop
+
+HOME = "/home/user"
+REPO = f"{HOME}/repo"
+"""The repository under work."""
+
+CONTROL = f"{HOME}/.sentient"
+"""Our own folder in the desktop: programs, logs, results. Part of every snapshot."""
+
+HEAD = f"{CONTROL}/head"
+"""Holds the token that the last checkpoint knows; see `checkpoints.binding`."""
+
+PROGRAMS = f"{CONTROL}/bin"
+
+
+async def install_programs(desktop: Desktop) -> None:
+    """Write the programs of `tools.inside` to `PROGRAMS`; the same bytes each time."""
+    await desktop.fs.write_files(await asyncio.to_thread(_programs))
+
+
+def _programs() -> dict[str, str | bytes]:
+    return {
+        f"{PROGRAMS}/{entry.name}": entry.read_bytes()
+        for entry in resources.files("tools.inside").iterdir()
+        if entry.name.endswith(".py") and entry.name != "__init__.py"
+    }

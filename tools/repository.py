@@ -1,0 +1,61 @@
+"""The repository inside the desktop: unpacked, made a git repository with one base commit."""
+
+import json
+import shlex
+
+from pydantic import BaseModel
+
+from tools.desktop import Desktop
+from tools.errors import UsageError
+from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
+from tools.source import Packed
+
+
+class Repository(BaseModel):
+    """What `prepare` found and made."""
+
+    name: str
+    base_commit: str
+    """The one commit in the desktop; the same bytes give the same id."""
+    tree: str
+    """Git's id of the content: the key under which analyses are kept."""
+    files: int
+    is_git: bool
+    head: str = ""
+    """The commit the user's own repository was at, empty when unknown."""
+    uncommitted: int = 0
+    """Files with changes that were not committed; they are part of the base."""
+
+
+async def install_repository(desktop: Desktop, packed: Packed) -> Repository:
+    """Unpack an archive to `REPO` and commit everything as the base.
+
+    Raises:
+        UsageError: the archive is broken, holds nothing, or would write outside its folder.
+    """
+    await install_programs(desktop)
+    archive = f"{CONTROL}/source.archive"
+    options = {"archive": archive, "repo": REPO, "made_by_us": packed.made_by_us}
+    await desktop.fs.upload(archive, packed.archive)
+    execution = await desktop.exec(
+        "python",
+        [f"{PROGRAMS}/unpack.py", json.dumps(options)],
+        timeout_s=600,
+    )
+    if not execution.ok:
+        reason = execution.stderr.strip().splitlines() or ["no reason given"]
+        raise UsageError(f"cannot unpack {packed.name}: {reason[-1]}")
+    return Repository(name=packed.name, **json.loads(execution.stdout))
+
+
+async def git(desktop: Desktop, *args: str, timeout_s: float = 120) -> str:
+    """Run git on `REPO` inside the desktop and return its output.
+
+    Raises:
+        UsageError: git failed; its last line is in the message.
+    """
+    execution = await desktop.exec("git", ["-C", REPO, *args], timeout_s=timeout_s)
+    if not execution.ok:
+        lines = execution.stderr.strip().splitlines() or [f"exit code {execution.exit_code}"]
+        raise UsageError(f"git {shlex.join(args)} failed in the desktop: {lines[-1]}")
+    return execution.stdout

@@ -1,0 +1,73 @@
+"""Configuration, read once from the environment (prefix `SENTIENT_`) at the edge of a run."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+NO_MODEL = "none"
+"""The model name that stands for the offline engine."""
+
+DEFAULT_MODEL = "gpt-5-mini"
+"""Used when a key or an endpoint is configured but no model is named."""
+
+
+def _default_home() -> Path:
+    return Path("~/.local/state/sentient").expanduser()
+
+
+class Settings(BaseSettings):
+    """What holds for every run of this process. Nothing else reads the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SENTIENT_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    home: Path = Field(default_factory=_default_home)
+    """Folder of the thread database, the ledger and the embedded desktop server's state."""
+
+    model: str = ""
+    """Model name for planner, coder and reviewer; empty means: by what is configured."""
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("OPENAI_BASE_URL", "OPENAI_API_BASE")
+    )
+    model_timeout_s: float = Field(default=120, gt=0)
+    """Seconds a single model call may take."""
+
+    e2b_api_key: SecretStr | None = Field(default=None, validation_alias="E2B_API_KEY")
+    e2b_api_url: str | None = Field(default=None, validation_alias="E2B_API_URL")
+    e2b_sandbox_url: str | None = Field(default=None, validation_alias="E2B_SANDBOX_URL")
+    template: str = ""
+    """Desktop template; empty means `base` here and `code-interpreter-v1` on E2B cloud."""
+
+    desktop_timeout_s: int = Field(default=3600, ge=60, le=86_400)
+    """Seconds without a node at work after which the server pauses a desktop."""
+
+    test_timeout_s: float = Field(default=30, gt=0)
+    """Seconds one test may take before it counts as failed."""
+
+    suite_timeout_s: float = Field(default=600, gt=0)
+    """Seconds one run of the whole suite may take."""
+
+    repair_budget_s: float = Field(default=60, gt=0)
+    """Seconds the offline engine may search in one attempt."""
+
+    repair_candidates: int = Field(default=6000, gt=0)
+    """Candidate edits the offline engine may try in one attempt."""
+
+    max_source_mb: int = Field(default=1024, gt=0)
+    """Largest repository that is copied into a desktop, in MiB before compression."""
+
+    @property
+    def model_name(self) -> str:
+        """The model to use: `none` unless a model, a key or an endpoint is configured."""
+        if self.model:
+            return self.model
+        return DEFAULT_MODEL if self.openai_api_key or self.openai_base_url else NO_MODEL
+
+    @property
+    def uses_cloud(self) -> bool:
+        """Whether desktops live on E2B cloud: a key is set and no server of one's own is named."""
+        return self.e2b_api_key is not None and not self.e2b_api_url

@@ -1,0 +1,165 @@
+"""Brings a SOURCE (folder, git URL or archive) to one packed file that a desktop can unpack.
+
+Nothing of the source is executed here, and git is never run on a folder of the user's: a
+repository's own configuration can make git execute programs. Cloning a URL is git's safe case.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.errors import UsageError
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
+
+SKIPPED = frozenset(
+    {"node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+)
+"""Folders that are made anew by tools; never copied, at any depth."""
+
+GIT_LIMIT = 256 << 20
+"""Bytes of a `.git` folder up to which it is copied, to tell uncommitted changes."""
+
+CLONE_TIMEOUT_S = 300
+
+URL = re.compile(r"^(https?|ssh|git|file)://|^[\w.-]+@[\w.-]+:")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A source on its way: the archive, what to call it, and whether we packed it ourselves."""
+
+    archive: Path
+    name: str
+    made_by_us: bool = True
+
+
+def is_url(source: str) -> bool:
+    """Whether SOURCE names a git repository to clone rather than a path."""
+    return bool(URL.match(source))
+
+
+def without_credentials(source: str) -> str:
+    """SOURCE as it may be shown and stored: the user and password of a URL are left out."""
+    return re.sub(r"(?<=://)[^/@]+@", "", source)
+
+
+@asynccontextmanager
+async def scratch_folder() -> AsyncIterator[Path]:
+    """A temporary folder that is gone afterwards, whatever happens."""
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="sentient-")
+    try:
+        yield Path(folder)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def pack(source: str, scratch: Path, *, limit_mb: int) -> Packed:
+    """Pack SOURCE into one file, in `scratch` unless it is an archive already.
+
+    Raises:
+        UsageError: nothing is there, it cannot be cloned or read, or it is larger than the limit.
+    """
+    if is_url(source):
+        checkout = scratch / "clone"
+        await asyncio.to_thread(_clone, source, checkout)
+        name = without_credentials(source).rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
+        return Packed(await asyncio.to_thread(_pack_folder, checkout, scratch, limit_mb), name)
+    return await asyncio.to_thread(_pack_path, source, scratch, limit_mb)
+
+
+def _pack_path(source: str, scratch: Path, limit_mb: int) -> Packed:
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise UsageError(f"no such folder or archive: {source}")
+    path = path.resolve()
+    if path.is_file():
+        if not path.name.endswith(ARCHIVES):
+            raise UsageError(f"{source} is neither a folder nor one of {', '.join(ARCHIVES)}")
+        if path.stat().st_size > limit_mb << 20:
+            raise UsageError(f"{source} is larger than {limit_mb} MiB", hint=_LIMIT_HINT)
+        return Packed(path, path.name, made_by_us=False)
+    return Packed(_pack_folder(path, scratch, limit_mb), path.name)
+
+
+_LIMIT_HINT = "raise SENTIENT_MAX_SOURCE_MB if that is what you want"
+
+
+def _pack_folder(folder: Path, scratch: Path, limit_mb: int) -> Path:
+    archive = scratch / "source.tar.gz"
+    total = 0
+    try:
+        with tarfile.open(archive, "w:gz", compresslevel=1, dereference=False) as tar:
+            for path, info in _entries(folder):
+                total += info.st_size if stat.S_ISREG(info.st_mode) else 0
+                if total > limit_mb << 20:
+                    raise UsageError(f"{folder} is larger than {limit_mb} MiB", hint=_LIMIT_HINT)
+                tar.add(path, str(path.relative_to(folder)), recursive=False)
+    except PermissionError as error:
+        raise UsageError(f"cannot read {error.filename}: permission denied") from error
+    return archive
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield what belongs to a repository: files, folders and links, no sockets or devices."""
+    for here, folders, files in os.walk(folder, onerror=_refuse):
+        place = Path(here)
+        keep_git = place == folder and _size_within(place / ".git", GIT_LIMIT)
+        folders[:] = sorted(name for name in folders if _wanted(place / name, keep_git=keep_git))
+        for name in [*folders, *sorted(files)]:
+            info = (place / name).lstat()
+            if (
+                stat.S_ISREG(info.st_mode)
+                or stat.S_ISDIR(info.st_mode)
+                or stat.S_ISLNK(info.st_mode)
+            ):
+                yield place / name, info
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def _wanted(folder: Path, *, keep_git: bool) -> bool:
+    if folder.name == ".git":
+        return keep_git
+    return folder.name not in SKIPPED and not (folder / "pyvenv.cfg").exists()
+
+
+def _size_within(folder: Path, limit: int) -> bool:
+    total = 0
+    for here, _, files in os.walk(folder):
+        total += sum((Path(here) / name).lstat().st_size for name in files)
+        if total > limit:
+            return False
+    return folder.is_dir()
+
+
+def _clone(url: str, target: Path) -> None:
+    command = ["git", "-c", "protocol.ext.allow=never", "clone", "--quiet", "--depth=1", "--"]
+    shown = without_credentials(url)
+    try:
+        done = subprocess.run(
+            [*command, url, str(target)],
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=CLONE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"cannot clone {shown}: no end after {CLONE_TIMEOUT_S} s") from error
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = lines[-1] if lines else "git gave no reason"
+        raise UsageError(f"cannot clone {shown}: {without_credentials(reason)}")

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test check fmt lock dev clean
+.PHONY: help setup demo test crash check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,10 @@ demo: setup      ## repair the example package: four nodes, one desktop, one ver
 	@$(BIN)/sentient fix examples/storefront
 
 test: setup      ## run the whole test suite
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+crash: setup     ## kill -9 of the command at every kill point, and of the server
+	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" tests/crash
 
 check: setup     ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

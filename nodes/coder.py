@@ -20,7 +20,7 @@ from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.state import State
 from tools.analysis import Analysis
-from tools.engine import RepairResult, repair
+from tools.engine import Fix, RepairResult, repair
 from tools.protection import PROTECTED_GLOBS
 from tools.pytest_run import pytest_arguments
 
@@ -103,7 +103,14 @@ async def _search(state: State, step: Step) -> Update:
     )
     step.emit("searched", status=result.status, tried=result.tried, seconds=result.seconds)
     decision = _decision(result, state["base"]["tree"], state["attempt"])
-    update: Update = {"messages": [decision], "handed_in": True}
+    update: Update = {
+        "messages": [decision],
+        "handed_in": True,
+        "doubts": [
+            *state.get("doubts", []),
+            *(_doubt(fix) for fix in result.fixes if fix.ambiguous),
+        ],
+    }
     if not decision.tool_calls:
         reason = result.message or f"no patch found among {result.tried} candidates tried"
         update["gave_up"] = f"offline engine: {reason}"
@@ -125,6 +132,13 @@ def _decision(result: RepairResult, tree: str, attempt: int) -> AIMessage:
     ]
     text = f"repair engine, {result.tried} candidates tried\n" + "\n".join(lines)
     return AIMessage(text.strip(), tool_calls=calls, id=f"engine-{seed}", name="engine")
+
+
+def _doubt(fix: Fix) -> str:
+    return (
+        f"{fix.path}:{fix.line} {fix.alternatives} other edits pass the same tests; "
+        "they do not tell which is meant"
+    )
 
 
 class _EngineEvents:

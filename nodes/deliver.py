@@ -4,7 +4,7 @@ import time
 
 from nodes.context import Step, Update
 from nodes.gates import added_lines
-from nodes.state import Report, State, Usage
+from nodes.state import Finding, Report, State, Usage
 
 NO_USAGE = Usage(calls=0, input_tokens=0, output_tokens=0)
 
@@ -24,7 +24,7 @@ async def deliver(state: State, step: Step) -> Update:
         files=patch_files(text or ""),
         fixed=verdict["fixed"] if verdict else [],
         still_failing=verdict["still_failing"] if verdict else state["baseline"]["failing"],
-        findings=state.get("findings", []),
+        findings=[*state.get("findings", []), *_doubts(state)],
         attempts=state.get("attempt", 0),
         coder=step.model_name,
         seconds=round(time.time() - state["started"], 1),
@@ -38,6 +38,12 @@ async def deliver(state: State, step: Step) -> Update:
     )
     await step.services.desktops.kill_all(step.thread)
     return {"report": report}
+
+
+def _doubts(state: State) -> list[Finding]:
+    return [
+        Finding(gate="doubt", message=doubt, blocking=False) for doubt in state.get("doubts", [])
+    ]
 
 
 def _summary(state: State, *, verified: bool) -> str:

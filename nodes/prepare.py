@@ -54,6 +54,7 @@ async def prepare(state: State, step: Step) -> Update:
         "attempt": 0,
         "steps": 0,
         "handed_in": False,
+        "doubts": [],
         "gave_up": "",
         "findings": [],
     }

@@ -143,6 +143,8 @@ class State(Input, total=False):
     """Decisions of the coder in this attempt."""
     handed_in: bool
     """The coder says that this attempt is complete."""
+    doubts: list[str]
+    """What the coder itself is unsure of; shown in the report, blocks nothing."""
     gave_up: str
     """Why no further attempt makes sense; empty while there is hope."""
     verdict: Verdict

@@ -114,10 +114,11 @@ def test_fix_not_solved_keeps_report_and_best_patch(sentient: Run, repo: Repo) -
 
 
 def test_run_snippet_passes_on_output_and_exit_code(sentient: Run) -> None:
+    before = sentient("desktop", "list").stdout
     done = sentient("run", "python", "-", input="import sys\nprint(6 * 7)\nsys.exit(9)\n")
     assert (done.stdout, done.returncode) == ("42\n", 9)
     assert sentient("run", "node", "-", input="console.log(1 + 1)").stdout == "2\n"
-    assert sentient("desktop", "list").stdout == ""
+    assert sentient("desktop", "list").stdout == before
 
 
 def test_doctor_good_machine_is_all_ok(sentient: Run) -> None:

@@ -12,8 +12,22 @@ import pytest
 from samples import CALCULATOR, ROOT, Repo, write_files
 from scripted_model import Script, call, scripted_model
 
+from sentient_desktop import stop_server
+
 ROLES = ("prepare", "planner", "coder", "act", "tester", "reviewer", "deliver")
 PHASES = ("entered", "worked", "sealed")
+IN_SHORT = {
+    ("prepare", "worked"),
+    ("planner", "sealed"),
+    ("coder", "entered"),
+    ("act", "worked"),
+    ("act", "sealed"),
+    ("tester", "worked"),
+    ("reviewer", "entered"),
+    ("deliver", "sealed"),
+}
+"""One kill in each node that `make test` makes, two where the files change; the rest is `long`."""
+
 APPEND = call("shell", command="echo '# one line, once' >> calc.py")
 GOOD = call("replace", path="calc.py", old="(len(values) + 1)", new="len(values)")
 CODER = [APPEND, GOOD, call("hand_in", summary="done")]
@@ -46,6 +60,14 @@ KILLED = str(ROOT / "tests/support/killed_cli.py")
 
 
 @pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
+    """A home of its own: its server is killed, and the desktops left at the end are counted."""
+    folder = tmp_path_factory.mktemp("home-crash")
+    yield folder
+    stop_server(folder / "desktop")
+
+
+@pytest.fixture(scope="module")
 def oracle(home: Path, model: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """The patch of a run that nothing disturbs."""
     folder = write_files(tmp_path_factory.mktemp("oracle") / "calculator", CALCULATOR)
@@ -54,8 +76,14 @@ def oracle(home: Path, model: dict[str, str], tmp_path_factory: pytest.TempPathF
     return patch
 
 
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("node", ROLES)
+POINTS = [
+    pytest.param(node, phase, marks=[] if (node, phase) in IN_SHORT else pytest.mark.long)
+    for node in ROLES
+    for phase in PHASES
+]
+
+
+@pytest.mark.parametrize(("node", "phase"), POINTS)
 def test_command_killed_then_resumed_gives_the_same_patch(
     node: str,
     phase: str,
@@ -75,7 +103,15 @@ def test_command_killed_then_resumed_gives_the_same_patch(
     assert json.loads(second.stdout)["patch"] == oracle
 
 
-@pytest.mark.parametrize("node", ["prepare", "planner", "act", "tester"])
+@pytest.mark.parametrize(
+    "node",
+    [
+        pytest.param("prepare", marks=pytest.mark.long),
+        pytest.param("planner", marks=pytest.mark.long),
+        "act",
+        "tester",
+    ],
+)
 def test_server_killed_run_goes_on_and_gives_the_same_patch(
     node: str, home: Path, model: dict[str, str], oracle: str, repo: Repo, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ def node(services: Services, role: Role) -> Node:
             raise UsageError("durability 'exit' loses work on a crash; use 'sync'")
         owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
         step = Step(services, state, owner, role.__name__)
+        step.emit("started")
         return {**await step.close(await role(state, step)), "owner": owner}
 
     return run

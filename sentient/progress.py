@@ -19,6 +19,12 @@ WORKING = {
     "deliver": "delivering",
 }
 
+TESTING = {
+    "baseline": "the tests as they are",
+    "verdict": "the tests with the patch",
+    "masked": "the same under meaningless names",
+}
+
 
 class Progress:
     """Listens to the events of a run; writes to stderr, so that stdout stays the result."""
@@ -72,7 +78,8 @@ class Progress:
 
     def _on_tests(self, event: dict[str, Any]) -> None:
         done, total, failed = (event.get(key, 0) for key in ("done", "total", "failed"))
-        self._busy(f"{event['kind']}: {done} of {total} tests, {failed} failed")
+        counts = f"{done} of {total} tests, {failed} failed" if total else "collecting"
+        self._busy(f"{TESTING.get(event['kind'], event['kind'])}: {counts}")
 
     def _on_baseline(self, event: dict[str, Any]) -> None:
         failing = len(event["failing"])

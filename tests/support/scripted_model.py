@@ -84,6 +84,7 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
             self.send_response(script.status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
+            self.send_header("connection", "close")  # so that no client socket outlives its test
             self.end_headers()
             self.wfile.write(data)
 

@@ -23,6 +23,9 @@ IDENTITY = {
     "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null",
 }  # fmt: skip
 
+TRUSTED = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+"""Python before 3.11.4 has no extraction filters; `refuse_escapes` works on all."""
+
 BYTES_AS_THEY_ARE = "* -text -filter -ident !eol !working-tree-encoding\n"
 """Git attributes that keep git from changing line ends or running filters."""
 
@@ -37,6 +40,21 @@ def git(repo, *args, check=True):
     return done.stdout.decode("utf-8", "replace") if not done.returncode else ""
 
 
+def refuse_escapes(members):
+    """End with a reason if a member is a device or leads out of the folder by name or by link."""
+    for member in members:
+        places = [member.name]
+        if member.issym():
+            places.append(os.path.join(os.path.dirname(member.name), member.linkname))
+        elif member.islnk():
+            places.append(member.linkname)
+        for place in places:
+            if place.startswith("/") or os.path.normpath(place).split("/")[0] == "..":
+                sys.exit(f"{member.name} leads out of the archive's folder")
+        if member.isdev():
+            sys.exit(f"{member.name} is a device")
+
+
 def unpack(archive, target, made_by_us):
     """Extract; a foreign archive may hold no links that lead out of its folder."""
     try:
@@ -45,7 +63,10 @@ def unpack(archive, target, made_by_us):
                 file.extractall(target)
         else:
             with tarfile.open(archive) as file:
-                file.extractall(target, filter="tar" if made_by_us else "data")
+                members = file.getmembers()
+                if not made_by_us:
+                    refuse_escapes(members)
+                file.extractall(target, members, **TRUSTED)
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

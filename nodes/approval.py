@@ -6,19 +6,23 @@ from langgraph.types import interrupt
 
 from nodes.context import Step, Update
 from nodes.state import State
-from tools.errors import UsageError
 
 
 async def approval(state: State, step: Step) -> Update:
-    """Interrupts with the plan when `approve` is set; resume with "approve", "reject" or a goal."""
+    """Interrupts with the plan when `approve` is set; resume with "approve", "reject" or a goal.
+
+    An answer that is none of these is asked for again; it does not spoil the thread.
+    """
     if not state.get("approve"):
         return {}
-    answer: Any = interrupt({"question": "approve this plan?", "plan": state["plan"]})
-    if answer == "approve":
-        return {}
-    if answer == "reject":
-        return {"gave_up": "the plan was rejected"}
-    if isinstance(answer, str) and answer.strip():
-        step.emit("plan", goal=answer.strip(), suspects=state["plan"]["suspects"])
-        return {"plan": {**state["plan"], "goal": answer.strip()}, "task": answer.strip()}
-    raise UsageError(f"{answer!r} is not an answer: 'approve', 'reject' or a new goal in words")
+    question: dict[str, Any] = {"question": "approve this plan?", "plan": state["plan"]}
+    while not isinstance(answer := interrupt(question), str) or not answer.strip():
+        question["problem"] = f"{answer!r} is not an answer: approve, reject or a goal in words"
+    match answer.strip():
+        case "approve":
+            return {}
+        case "reject":
+            return {"gave_up": "the plan was rejected"}
+        case goal:
+            step.emit("plan", goal=goal, suspects=state["plan"]["suspects"])
+            return {"plan": {**state["plan"], "goal": goal}, "task": goal}

@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
@@ -39,6 +40,8 @@ class Step:
         self.services, self.thread, self.node = services, thread, node
         self._model_name = state.get("model") or services.settings.model_name
         self._write = get_stream_writer()
+        self._exits = AsyncExitStack()
+        self._desktop: Desktop | None = None
         self._binding: Binding[Desktop] = Binding(
             services.desktops, thread, state.get("desktop"), self._restored
         )
@@ -59,7 +62,17 @@ class Step:
 
     async def desktop(self) -> Desktop:
         """The thread's desktop, with exactly the files of the checkpoint this node starts from."""
-        return await self._binding.open()
+        if self._desktop is None:
+            self._desktop = await self._binding.open()
+            await self._exits.enter_async_context(self._desktop.kept_alive())
+        return self._desktop
+
+    @asynccontextmanager
+    async def pristine(self, snapshot: str) -> AsyncIterator[Desktop]:
+        """A second desktop with the files of a snapshot, killed afterwards."""
+        desktop = await self.services.desktops.create_pristine(self.thread, snapshot)
+        async with desktop, desktop.kept_alive():
+            yield desktop
 
     def emit(self, event: str, **data: Any) -> None:
         """Send a progress event to whoever streams the run (stream mode `custom`)."""
@@ -68,6 +81,12 @@ class Step:
     async def record(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method of the ledger off the event loop."""
         return await asyncio.to_thread(function, *args, **kwargs)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._exits.aclose()
 
     def _restored(self, reason: str) -> None:
         self.emit("restored", reason=reason)
@@ -99,6 +118,7 @@ def node(services: Services, role: Role) -> Node:
         owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
         step = Step(services, state, owner, role.__name__)
         step.emit("started")
-        return {**await step.close(await role(state, step)), "owner": owner}
+        async with step:
+            return {**await step.close(await role(state, step)), "owner": owner}
 
     return run

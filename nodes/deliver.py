@@ -3,8 +3,7 @@
 import time
 
 from nodes.context import Step, Update
-from nodes.gates import added_lines
-from nodes.state import Finding, Report, State, Usage
+from nodes.state import Candidate, Finding, Report, State, Usage, Verdict
 
 NO_USAGE = Usage(calls=0, input_tokens=0, output_tokens=0)
 
@@ -14,16 +13,14 @@ async def deliver(state: State, step: Step) -> Update:
     verdict = state.get("verdict")
     blocking = [finding for finding in state.get("findings", []) if finding["blocking"]]
     verified = bool(verdict and verdict["passed"] and not blocking)
-    best = state.get("best")
-    digest = (verdict["patch"] if verdict and verified else "") or (best["patch"] if best else "")
-    text = await step.record(step.services.ledger.patch, digest) if digest else ""
+    shown: Verdict | Candidate | None = verdict if verified else state.get("best")
     report = Report(
         status="verified" if verified else "unsolved",
         summary=_summary(state, verified=verified),
-        patch=digest,
-        files=patch_files(text or ""),
-        fixed=verdict["fixed"] if verdict else [],
-        still_failing=verdict["still_failing"] if verdict else state["baseline"]["failing"],
+        patch=shown["patch"] if shown else "",
+        files=shown["files"] if shown else [],
+        fixed=shown["fixed"] if shown else [],
+        still_failing=shown["still_failing"] if shown else state["baseline"]["failing"],
         findings=[*state.get("findings", []), *_doubts(state)],
         attempts=state.get("attempt", 0),
         coder=step.model_name,
@@ -56,20 +53,3 @@ def _summary(state: State, *, verified: bool) -> str:
     blocking = [finding["message"] for finding in state.get("findings", []) if finding["blocking"]]
     reasons = state["verdict"]["reasons"] if "verdict" in state else []
     return "; ".join([*reasons, *blocking]) or "no attempt was made"
-
-
-def patch_files(patch: str) -> list[dict[str, str | int]]:
-    """The files of a patch with the number of lines added and removed."""
-    added = {path: len(lines) for path, lines in added_lines(patch).items()}
-    files: dict[str, dict[str, str | int]] = {}
-    path, removed, in_hunk = "", 0, False
-    for line in patch.splitlines():
-        if line.startswith("diff --git "):
-            path, removed, in_hunk = line.rsplit(" b/", 1)[-1], 0, False
-            files[path] = {"path": path, "added": added.get(path, 0), "removed": 0}
-        elif line.startswith("@@"):
-            in_hunk = True
-        elif in_hunk and line.startswith("-"):
-            removed += 1
-            files[path]["removed"] = removed
-    return list(files.values())

@@ -53,7 +53,7 @@ class ThreadDesktops(Desktops[Desktop]):
     async def read_head(self, desktop: Desktop) -> str:
         """The head token; empty when a coder deleted the file, which then means: restore."""
         try:
-            return (await desktop.fs.read_file(HEAD)).strip()
+            return (await desktop.fs.read_file(HEAD, 4096)).strip()
         except ToolError:
             return ""
 

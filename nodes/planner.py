@@ -7,7 +7,7 @@ from langchain_core.messages import HumanMessage
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.state import Plan, State
-from nodes.testing import BASELINE, record_run, run_suite
+from nodes.testing import BASELINE, baseline_bytes, record_run, run_suite
 from tools.analysis import Analysis, analyze_repository
 from tools.errors import EnvironmentFaultError, UsageError
 from tools.pytest_run import TestRun
@@ -25,7 +25,7 @@ async def planner(state: State, step: Step) -> Update:
     run = await run_suite(state, step, desktop, "baseline")
     model = await step.model()
     _refuse_unusable(state, run, has_model=model is not None)
-    await desktop.fs.write_file(BASELINE, run.model_dump_json(exclude={"log"}))
+    await desktop.fs.write_file(BASELINE, baseline_bytes(run))
     baseline = await record_run(step, run, "baseline", 0)
     step.emit("baseline", collected=baseline["collected"], failing=baseline["failing"])
     plan = _plan(state.get("task", ""), run, analysis)

@@ -26,7 +26,7 @@ class Base(TypedDict):
 
 
 class TestSummary(TypedDict):
-    """A test run in short: counts, the failing ids (at most `LISTED_TESTS`), the ledger's key."""
+    """A test run in short: counts, failing ids (at most `LISTED_TESTS`), ledger key, digest."""
 
     run: str
     collected: int
@@ -62,6 +62,7 @@ class Verdict(TypedDict):
     still_failing: list[str]
     regressions: list[str]
     patch: str
+    files: list[dict[str, str | int]]
     run: str
 
 
@@ -69,7 +70,9 @@ class Candidate(TypedDict):
     """The best patch so far, by the number of tests it fixes without breaking any."""
 
     patch: str
-    fixed: int
+    files: list[dict[str, str | int]]
+    fixed: list[str]
+    still_failing: list[str]
     attempt: int
 
 

@@ -1,113 +1,137 @@
-"""Tester: finds the verdict on a pristine desktop at base + patch. Code, not a model.
+"""Tester: finds the verdict on pristine desktops at base + patch. Code, not a model.
 
-The desktop is a fork of the snapshot from before any coder worked: no process, no file and no
-git history of the coder's is in it. Only the patch is applied, and protected files are put back.
+Each is a fork of the snapshot from before any coder worked: no process, no file and no git
+history of the coder's is in it. What the patch touches is asked there, never of the desktop in
+which the coder was. The suite runs twice: with the whole patch, and in a second fork without the
+patch's own test files and under meaningless test names.
 """
 
 from nodes.context import Step, Update
 from nodes.state import Candidate, State, Verdict
-from nodes.testing import BASELINE, record_run, run_suite
-from tools.desktop import Desktop
-from tools.errors import ToolError, UsageError
-from tools.patch import Patch, apply_patch, make_patch, restore_paths
-from tools.protection import is_protected, violations
-from tools.pytest_run import TestRun
+from nodes.testing import BASELINE, digest_of, record_run, run_suite
+from tools.errors import ToolError
+from tools.patch import Patch, make_patch
+from tools.protection import is_test_code, violations
+from tools.pytest_run import FAILED, TestRun
 
 
 async def tester(state: State, step: Step) -> Update:
     """Reads `base_snapshot` and the desktop's changes; writes `verdict` and `best`."""
-    try:
-        patch = await make_patch(await step.desktop(), state["base"]["commit"])
-    except (ToolError, UsageError) as error:
-        return {"verdict": _refused([f"no patch can be made: {error}"]), "findings": []}
-    if not patch.files:
-        return {"verdict": _refused(["nothing was changed"]), "findings": []}
-    digest = await step.record(step.services.ledger.save_patch, patch.text)
-    verdict = await _judge_pristine(state, step, patch, digest)
+    verdict = await _find_verdict(state, step)
     step.emit("verdict", **verdict)
     update: Update = {"verdict": verdict, "findings": []}
     best = state.get("best")
-    if not verdict["regressions"] and len(verdict["fixed"]) > (best["fixed"] if best else 0):
+    if not verdict["regressions"] and len(verdict["fixed"]) > (len(best["fixed"]) if best else 0):
         update["best"] = Candidate(
-            patch=digest, fixed=len(verdict["fixed"]), attempt=state["attempt"]
+            patch=verdict["patch"],
+            files=verdict["files"],
+            fixed=verdict["fixed"],
+            still_failing=verdict["still_failing"],
+            attempt=state["attempt"],
         )
     return update
 
 
-def _refused(reasons: list[str], patch: str = "") -> Verdict:
+async def _find_verdict(state: State, step: Step) -> Verdict:
+    base = state["base"]["commit"]
+    try:
+        claimed = await make_patch(await step.desktop(), base)
+    except ToolError as error:
+        return _refused(state, [f"no patch can be made: {error}"])
+    if not claimed.text:
+        return _refused(state, ["nothing was changed"])
+    async with step.pristine(state["base_snapshot"]) as desktop:
+        baseline = await _baseline(state, await desktop.fs.read_bytes(BASELINE))
+        if baseline is None:
+            return _refused(state, ["the baseline in the snapshot is not the one that was taken"])
+        try:
+            patch = await make_patch(desktop, base, apply=claimed.text)
+        except ToolError as error:
+            return _refused(state, [f"the patch does not apply to the base: {error}"])
+        digest = await step.record(step.services.ledger.save_patch, patch.text)
+        tampering = violations(patch.files, baseline.collected)
+        if tampering:
+            return {**_refused(state, tampering), "patch": digest, "files": _listed(patch)}
+        run = await run_suite(state, step, desktop, "verdict", alone=True)
+    own_tests = [file.path for file in patch.files if is_test_code(file.path)]
+    async with step.pristine(state["base_snapshot"]) as desktop:
+        await make_patch(desktop, base, apply=patch.text, remove=own_tests)
+        masked = await run_suite(state, step, desktop, "masked", alone=True, masked=True)
+    summary = await record_run(step, run, "verdict", state["attempt"], digest)
+    verdict = judge(baseline, run, masked)
+    return {**verdict, "patch": digest, "files": _listed(patch), "run": summary["run"]}
+
+
+async def _baseline(state: State, data: bytes) -> TestRun | None:
+    """The baseline, unless a process that a test left behind has changed it since."""
+    known = digest_of(data) == state["baseline"]["digest"]
+    return TestRun.model_validate_json(data) if known else None
+
+
+def _listed(patch: Patch) -> list[dict[str, str | int]]:
+    return [file.model_dump() for file in patch.files]
+
+
+def _refused(state: State, reasons: list[str]) -> Verdict:
     return Verdict(
         passed=False,
         reasons=reasons,
         fixed=[],
-        still_failing=[],
+        still_failing=state["baseline"]["failing"],
         regressions=[],
-        patch=patch,
+        patch="",
+        files=[],
         run="",
     )
 
 
-async def _judge_pristine(state: State, step: Step, patch: Patch, digest: str) -> Verdict:
-    desktops = step.services.desktops
-    async with await desktops.create_pristine(step.thread, state["base_snapshot"]) as desktop:
-        baseline = TestRun.model_validate_json(await desktop.fs.read_bytes(BASELINE))
-        try:
-            await _apply(desktop, patch, state["base"]["commit"])
-        except UsageError as error:
-            return _refused([f"the patch does not apply to the base: {error}"], digest)
-        run = await run_suite(state, step, desktop, "verdict")
-        masked = await run_suite(state, step, desktop, "masked", masked=True)
-    summary = await record_run(step, run, "verdict", state["attempt"], digest)
-    verdict = judge(baseline, run, masked, violations(patch.files))
-    return {**verdict, "patch": digest, "run": summary["run"]}
+def judge(baseline: TestRun, run: TestRun, masked: TestRun) -> Verdict:
+    """Compare the two runs at base + patch with the baseline; pure, the only source of `passed`.
 
-
-async def _apply(desktop: Desktop, patch: Patch, base_commit: str) -> None:
-    """Apply the whole patch, then take every protected file from the base."""
-    await apply_patch(desktop, patch.text)
-    await restore_paths(
-        desktop, base_commit, [file.path for file in patch.files if is_protected(file.path)]
-    )
-
-
-def judge(baseline: TestRun, run: TestRun, masked: TestRun, tampering: list[str]) -> Verdict:
-    """Compare a run at base + patch with the baseline; pure, and the only source of `passed`.
-
-    `masked` is the same suite under meaningless test names: a test that passes only under its own
-    name was recognised by the code it tests.
+    A test that failed is fixed by passing, in both runs; skipping or an expected failure is no
+    repair. A test that passes in the first run only was recognised by the code it tests, or was
+    helped by the patch's own test files.
     """
-    failing, before = set(run.failing), set(baseline.failing)
-    passing = set(run.ids("passed", "xfailed"))
+    failing = set(run.failing)
+    passing = set(run.ids("passed"))
     fixed = [test for test in baseline.failing if test in passing]
-    held = baseline.ids("passed", "xfailed", "xpassed")
-    regressions = [test for test in held if test not in passing and test not in run.ids("xpassed")]
-    still_failing = [test for test in run.failing if test in before]
-    missing = sorted(set(baseline.collected) - set(run.collected))
-    recognised = sorted(passing & set(masked.failing))
-    reasons = list(tampering)
-    if not run.finished:
-        reasons.append("the test run did not end by itself")
-    if missing:
-        reasons.append(f"{len(missing)} tests are no longer collected, first {missing[0]}")
-    if recognised:
-        reasons.append(f"passes only under its own name: {recognised[0]}")
-    if regressions:
-        reasons.append(
-            f"{len(regressions)} tests that passed before do not, first {regressions[0]}"
-        )
+    tolerant = baseline.ids("xfailed", "xpassed")
+    kept = passing | (set(run.ids("xfailed", "xpassed")) & set(tolerant))
+    regressions = [test for test in baseline.ids("passed") + tolerant if test not in kept]
     unsolved = [test for test in baseline.failing if test not in passing]
-    if unsolved:
-        reasons.append(
-            f"{len(unsolved)} of {len(baseline.failing)} failing tests still do not pass"
+    missing = sorted(set(baseline.collected) - (set(run.collected) & set(masked.collected)))
+    not_under_mask = {test.id for test in masked.tests if test.outcome in {*FAILED, "skipped"}}
+    recognised = sorted(passing & not_under_mask & set(baseline.collected))
+    new = sorted(failing - set(baseline.failing) - set(regressions))
+    reasons = [
+        text
+        for condition, text in (
+            (not (run.finished and masked.finished), "a test run did not end by itself"),
+            (not _believable(baseline, run, masked), "planted tests did not fail: forged results"),
+            (missing, f"{len(missing)} tests are no longer collected, first {_first(missing)}"),
+            (recognised, f"passes only under its own name: {_first(recognised)}"),
+            (regressions, f"{len(regressions)} tests do not pass any more, {_first(regressions)}"),
+            (unsolved, f"{len(unsolved)} of {len(baseline.failing)} tests still do not pass"),
+            (new, f"{len(new)} new failures, first {_first(new)}"),
         )
-    new = sorted(failing - before - set(held))
-    if new:
-        reasons.append(f"{len(new)} new failures, first {new[0]}")
+        if condition
+    ]
     return Verdict(
         passed=not reasons,
         reasons=reasons,
         fixed=fixed,
-        still_failing=still_failing[:200],
+        still_failing=unsolved[:200],
         regressions=regressions[:200],
         patch="",
+        files=[],
         run="",
     )
+
+
+def _believable(baseline: TestRun, *runs: TestRun) -> bool:
+    """Where the baseline could hold planted tests, each run must have had them, and failing."""
+    return all(run.believable and run.canaries >= baseline.canaries for run in runs)
+
+
+def _first(tests: list[str]) -> str:
+    return tests[0] if tests else ""

@@ -13,7 +13,13 @@ BASELINE = f"{CONTROL}/baseline.json"
 
 
 async def run_suite(
-    state: State, step: Step, desktop: Desktop, kind: str, *, masked: bool = False
+    state: State,
+    step: Step,
+    desktop: Desktop,
+    kind: str,
+    *,
+    masked: bool = False,
+    alone: bool = False,
 ) -> TestRun:
     """Run the thread's tests in `desktop`, streaming progress as `tests` events."""
     settings = step.settings
@@ -23,6 +29,7 @@ async def run_suite(
         suite_timeout_s=settings.suite_timeout_s,
         test_timeout_s=settings.test_timeout_s,
         masked=masked,
+        alone=alone,
         on_progress=lambda progress: step.emit("tests", kind=kind, **progress),
     )
 
@@ -45,11 +52,16 @@ async def record_run(
         collected=len(run.collected),
         passed=len(run.ids("passed", "xfailed")),
         failing=run.failing[:LISTED_TESTS],
-        digest=ids_digest(run.collected),
+        digest=digest_of(baseline_bytes(run)),
         seconds=run.seconds,
     )
 
 
-def ids_digest(ids: list[str]) -> str:
-    """A hash of a set of test ids; equal sets have equal digests."""
-    return hashlib.sha256("\n".join(sorted(set(ids))).encode()).hexdigest()[:16]
+def baseline_bytes(run: TestRun) -> bytes:
+    """A run as it is kept in the desktop."""
+    return run.model_dump_json(exclude={"log"}).encode()
+
+
+def digest_of(data: bytes) -> str:
+    """The hash by which a checkpoint knows a file in the desktop again."""
+    return hashlib.sha256(data).hexdigest()

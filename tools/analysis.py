@@ -1,12 +1,9 @@
 """Repository analysis: what is in it, as data for the ledger and as a short map for people."""
 
-import json
-from typing import Any
-
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tools.desktop import Desktop
-from tools.errors import EnvironmentFaultError
+from tools.errors import EnvironmentFaultError, ToolError
 from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
 
 ANALYSIS_LIMIT = 16 << 20
@@ -49,11 +46,9 @@ async def analyze_repository(desktop: Desktop) -> Analysis:
     """Analyse `REPO` inside the desktop; nothing of it is imported or executed."""
     await install_programs(desktop)
     target = f"{CONTROL}/analysis.json"
-    execution = await desktop.exec(
-        f"python {PROGRAMS}/analyze.py > {target} && stat -c %s {target}", cwd=REPO, timeout_s=300
-    )
-    size = execution.stdout.strip()
-    if not execution.ok or not size.isdigit() or int(size) > ANALYSIS_LIMIT:
-        raise EnvironmentFaultError(f"cannot analyse the repository: {execution.stderr[-300:]}")
-    data: dict[str, Any] = json.loads(await desktop.fs.read_bytes(target))
-    return Analysis.model_validate(data)
+    done = await desktop.exec(f"python {PROGRAMS}/analyze.py > {target}", cwd=REPO, timeout_s=300)
+    try:
+        return Analysis.model_validate_json(await desktop.fs.read_bytes(target, ANALYSIS_LIMIT))
+    except (ToolError, ValidationError) as error:
+        reason = done.stderr.strip().splitlines()[-1:] or [str(error)]
+        raise EnvironmentFaultError(f"cannot analyse the repository: {reason[0][:300]}") from error

@@ -4,9 +4,11 @@ Everything goes through the official, unmodified E2B SDK; which server answers i
 (`tools.connection`). Failures of the SDK come out as the tree of `tools.errors`.
 """
 
+import asyncio
 import contextlib
 import shlex
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -18,6 +20,7 @@ from e2b_code_interpreter import AsyncSandbox
 from tools.connection import Connection
 from tools.desktop_errors import translated
 from tools.desktop_files import DesktopFiles
+from tools.errors import SentientError
 from tools.settings import Settings
 
 Sink = Callable[[str], None]
@@ -104,9 +107,14 @@ class Desktop:
     """
 
     def __init__(
-        self, sandbox: AsyncSandbox, connection: Connection, lifecycle: str = "persistent"
+        self,
+        sandbox: AsyncSandbox,
+        connection: Connection,
+        timeout_s: int,
+        lifecycle: str = "persistent",
     ) -> None:
         self._sandbox, self._connection, self._lifecycle = sandbox, connection, lifecycle
+        self._timeout_s = timeout_s
         self.fs = DesktopFiles(sandbox)
 
     @classmethod
@@ -137,7 +145,7 @@ class Desktop:
                 lifecycle={"on_timeout": "kill" if lifecycle == "ephemeral" else "pause"},
                 **options,
             )
-        return cls(sandbox, connection, lifecycle)
+        return cls(sandbox, connection, timeout_s, lifecycle)
 
     @classmethod
     async def connect(
@@ -153,7 +161,7 @@ class Desktop:
         options = await connection.options()
         with translated(f"connect to desktop {desktop_id}"):
             sandbox = await AsyncSandbox.connect(desktop_id, timeout=timeout_s, **options)
-        return cls(sandbox, connection)
+        return cls(sandbox, connection, timeout_s)
 
     @property
     def id(self) -> str:
@@ -162,7 +170,9 @@ class Desktop:
 
     async def reconnect(self) -> None:
         """Attach again after a lost connection; the server may have moved or been restarted."""
-        fresh = await type(self).connect(self.id, connection=self._connection)
+        fresh = await type(self).connect(
+            self.id, timeout_s=self._timeout_s, connection=self._connection
+        )
         self._sandbox, self.fs = fresh._sandbox, fresh.fs
 
     async def start(
@@ -218,6 +228,23 @@ class Desktop:
             on_stderr=on_stderr,
         )
         return await process.wait()
+
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """Renew the desktop's time to live for as long as the context lasts."""
+        renewal = asyncio.create_task(self._renew())
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await renewal
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._timeout_s / 3)
+            with contextlib.suppress(SentientError), translated("keep a desktop alive"):
+                await self._sandbox.set_timeout(self._timeout_s)
 
     async def metrics(self) -> list[SandboxMetrics]:
         """CPU, memory and disk samples, oldest first; empty for a desktop just made."""

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 import httpx
+from connectrpc.errors import ConnectError
 from e2b import (
     AuthenticationException,
     InvalidArgumentException,
@@ -28,7 +29,13 @@ from tools.errors import (
     ToolError,
 )
 
-LOST = (SandboxUnreachableException, ConnectionError, httpx.TransportError, ServiceBusyException)
+LOST = (
+    SandboxUnreachableException,
+    ConnectionError,
+    httpx.TransportError,
+    ServiceBusyException,
+    ConnectError,
+)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,10 @@ from e2b import EntryInfo
 from e2b_code_interpreter import AsyncSandbox
 
 from tools.desktop_errors import translated
+from tools.errors import ToolError
+
+READ_LIMIT = 64 << 20
+"""Bytes of a file that are read unless the caller names a limit; a desktop is hostile."""
 
 PART_BYTES = 8 << 20
 """Bytes of one request of an upload."""
@@ -25,19 +29,25 @@ class DesktopFiles:
     def __init__(self, sandbox: AsyncSandbox) -> None:
         self._files = sandbox.files
 
-    async def read_file(self, path: str) -> str:
-        """Read a text file.
+    async def read_file(self, path: str, limit: int = READ_LIMIT) -> str:
+        """Read a text file; bytes that are not UTF-8 come out as U+FFFD. See `read_bytes`."""
+        return (await self.read_bytes(path, limit)).decode("utf-8", "replace")
+
+    async def read_bytes(self, path: str, limit: int = READ_LIMIT) -> bytes:
+        """Read a file as it is, without ever holding more than `limit` bytes and one chunk.
 
         Raises:
-            ToolError: there is no such file.
+            ToolError: there is no such file, or it is larger.
         """
+        data = bytearray()
         with translated(f"read {path}"):
-            return str(await self._files.read(path))
-
-    async def read_bytes(self, path: str) -> bytes:
-        """Read a file as it is."""
-        with translated(f"read {path}"):
-            return bytes(await self._files.read(path, format="bytes"))
+            stream = await self._files.read(path, format="stream")
+            async with stream:
+                async for chunk in stream:
+                    data += chunk
+                    if len(data) > limit:
+                        raise ToolError(f"{path} is larger than {limit} bytes")
+        return bytes(data)
 
     async def write_file(self, path: str, data: str | bytes) -> None:
         """Write one file, replacing it; missing folders are made."""

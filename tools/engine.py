@@ -1,7 +1,6 @@
 """Runs the offline repair engine (`tools.repair`) inside a desktop and reads what it found."""
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -9,7 +8,7 @@ from importlib.resources.abc import Traversable
 from pydantic import BaseModel, ValidationError
 
 from tools.desktop import Desktop
-from tools.errors import EnvironmentFaultError
+from tools.errors import EnvironmentFaultError, ToolError
 from tools.layout import CONTROL, REPO
 
 PACKAGE = "sentient_repair"
@@ -81,15 +80,14 @@ async def repair(
         timeout_s=budget_s * 3 + 120,
         on_stdout=on_event,
     )
-    size = (await desktop.exec("stat", ["-c", "%s", result])).stdout.strip()
-    if not size.isdigit() or int(size) > RESULT_LIMIT:
+    try:
+        return RepairResult.model_validate_json(await desktop.fs.read_bytes(result, RESULT_LIMIT))
+    except ToolError as error:
         raise EnvironmentFaultError(
             f"the repair engine left no result (exit code {execution.exit_code}): "
             f"{execution.stderr.strip()[-300:]}"
-        )
-    try:
-        return RepairResult.model_validate(json.loads(await desktop.fs.read_bytes(result)))
-    except (ValidationError, ValueError) as error:
+        ) from error
+    except ValidationError as error:
         raise EnvironmentFaultError(f"the repair engine's result is malformed: {error}") from error
 
 

@@ -33,9 +33,7 @@ def inside(path: str) -> str:
 
 
 async def _text(desktop: Desktop, path: str) -> str:
-    data = await desktop.fs.read_bytes(inside(path))
-    if len(data) > FILE_LIMIT:
-        raise ToolError(f"{path} has {len(data)} bytes; at most {FILE_LIMIT} can be worked on")
+    data = await desktop.fs.read_bytes(inside(path), FILE_LIMIT)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,23 +1,33 @@
 """What a coder may not change: tests, their configuration, and what steers a test run."""
 
+import sys
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
 from tools.patch import ChangedFile
 
 PROTECTED_GLOBS = (
-    "test/*", "tests/*", "*/test/*", "*/tests/*", "test_*.py", "*/test_*.py", "*_test.py",
+    "test/*", "tests/*", "testing/*", "*/test/*", "*/tests/*", "*/testing/*",
+    "test_*.py", "*/test_*.py", "*_test.py", "tests.py", "*/tests.py", "test.py", "*/test.py",
 )  # fmt: skip
 """Test code, as patterns on repository paths (`*` matches `/` too)."""
 
 CONFIGURATION = frozenset(
     {
-        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
-        "setup.cfg", "pyproject.toml", "sitecustomize.py", "usercustomize.py", ".coveragerc",
-        ".gitattributes",
+        "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
+        "setup.cfg", "pyproject.toml", ".coveragerc", ".gitattributes", ".gitmodules",
     }
 )  # fmt: skip
 """Files that change how tests are found, run or counted, in whatever folder they are."""
+
+HOOKS = frozenset({"conftest", "sitecustomize", "usercustomize"})
+"""Modules or packages that Python or pytest import by themselves, by any part of a path."""
+
+TEST_MACHINERY = frozenset(
+    {"pytest", "_pytest", "pluggy", "iniconfig", "coverage", "pytest_timeout", "sentient_report"}
+)
+"""Top-level modules of the test run; a new file of such a name would take their place."""
 
 
 def is_test_code(path: str) -> bool:
@@ -26,9 +36,17 @@ def is_test_code(path: str) -> bool:
 
 
 def is_configuration(path: str) -> bool:
-    """Whether a path steers the test run: conftest, configuration, start-up hooks."""
-    name = PurePosixPath(path).name
-    return name in CONFIGURATION or name.endswith(".pth") or path.startswith(".github/")
+    """Whether a path steers the test run: hooks, configuration, plugins, look-alike modules."""
+    pure = PurePosixPath(path)
+    parts = pure.parts[1:] if pure.parts[0] == "src" else pure.parts
+    top = parts[0].split(".")[0] if parts else ""
+    return (
+        pure.name in CONFIGURATION
+        or any(part.split(".")[0] in HOOKS for part in pure.parts)
+        or any(part.endswith((".dist-info", ".egg-info", ".pth")) for part in pure.parts)
+        or path.startswith(".github/")
+        or top in TEST_MACHINERY
+    )
 
 
 def is_protected(path: str) -> bool:
@@ -36,11 +54,26 @@ def is_protected(path: str) -> bool:
     return is_test_code(path) or is_configuration(path)
 
 
-def violations(files: list[ChangedFile]) -> list[str]:
-    """Say, a line each, which protected files a patch touches; new test files are welcome."""
+def violations(files: Iterable[ChangedFile], collected: Iterable[str] = ()) -> list[str]:
+    """Say, a line each, which protected files a patch touches; new test files are welcome.
+
+    `collected` are test ids of the base: the files they are in are protected by any name.
+    """
     verbs = {"A": "adds", "M": "changes", "D": "deletes"}
+    in_use = {test.split("::", 1)[0] for test in collected}
     return [
         f"{verbs.get(file.status, 'changes')} the protected file {file.path}"
         for file in files
-        if is_configuration(file.path) or (is_test_code(file.path) and file.status != "A")
+        if is_configuration(file.path)
+        or file.path in in_use
+        or (is_test_code(file.path) and file.status != "A")
+        or (file.status == "A" and _shadows_standard_library(file.path))
     ]
+
+
+def _shadows_standard_library(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    parts = parts[1:] if parts[0] == "src" else parts
+    top = parts[0].split(".")[0] if parts else ""
+    is_module = path.endswith(".py") and top in sys.stdlib_module_names
+    return is_module and top not in ("test", "tests")

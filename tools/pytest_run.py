@@ -1,8 +1,10 @@
 """Runs a repository's tests in a desktop and returns per-test results, never scraped text."""
 
 import json
+import secrets
 import shlex
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,7 +16,7 @@ FAILED = frozenset({"failed", "error", "timeout", "crashed"})
 """Outcomes that mean: this test does not hold."""
 
 RESULT_LIMIT = 64 << 20
-"""Bytes of a result file that are read; a desktop is hostile, its files may be any size."""
+"""Characters of a result that are taken; a desktop is hostile, its output may be any size."""
 
 
 class Outcome(BaseModel):
@@ -46,6 +48,10 @@ class TestRun(BaseModel):
     timed_out: bool = False
     seconds: float = 0
     log: str = ""
+    canaries: int = 0
+    """Planted tests, which must fail, that were run."""
+    believable: bool = True
+    """Whether every planted test failed."""
 
     def ids(self, *outcomes: str) -> list[str]:
         """Ids of the tests that ended with one of `outcomes`, in the order they ran."""
@@ -87,72 +93,84 @@ async def run_tests(
     suite_timeout_s: float,
     test_timeout_s: float,
     masked: bool = False,
-    repo: str = REPO,
+    alone: bool = False,
     on_progress: Callable[[dict[str, int]], None] | None = None,
 ) -> TestRun:
-    """Run pytest with `args` in `repo`, inside the desktop.
+    """Run pytest with `args` in `REPO`, inside the desktop.
 
-    `masked` runs the tests under meaningless names. `on_progress` gets total, done and failed.
+    `masked` runs the tests under meaningless names; `alone` kills every other process of the
+    desktop before the result is read. `on_progress` gets total, done and failed.
 
     Raises:
         EnvironmentFaultError: the tests brought down everything that could report on them.
     """
     await install_programs(desktop)
-    out = f"{CONTROL}/tests"
+    out, canary = f"{CONTROL}/tests", secrets.token_hex(8)
     options = {
-        "repo": repo,
+        "repo": REPO,
         "out": out,
         "args": list(args),
         "suite_timeout_s": suite_timeout_s,
         "test_timeout_s": test_timeout_s,
         "masked": masked,
+        "canary": canary,
+        "alone": alone,
     }
+    reader = _Reader(on_progress)
     await desktop.exec("rm", ["-rf", out])
     execution = await desktop.exec(
         "python",
         [f"{PROGRAMS}/run_tests.py", json.dumps(options)],
         timeout_s=suite_timeout_s + 60,
-        on_stdout=_line_reader(on_progress),
+        on_stdout=reader,
     )
-    if not await desktop.fs.exists(f"{out}/results.json"):
+    if reader.result is None:
         why = "no end in time" if execution.timed_out else f"exit code {execution.exit_code}"
         raise EnvironmentFaultError(
             f"the test run left no result ({why}): {execution.stderr.strip()[-300:]}",
             hint="does a test kill every process, or fill the disk?",
         )
-    return await _read_result(desktop, out)
-
-
-async def _read_result(desktop: Desktop, out: str) -> TestRun:
-    head = await desktop.exec(
-        f"head -c 20000 {out}/pytest.log; echo; tail -c 20000 {out}/pytest.log"
-    )
-    size = await desktop.exec("stat", ["-c", "%s", f"{out}/results.json"])
-    if not size.stdout.strip().isdigit() or int(size.stdout) > RESULT_LIMIT:
-        raise EnvironmentFaultError(f"the test result is larger than {RESULT_LIMIT} bytes")
     try:
-        run = TestRun.model_validate_json(await desktop.fs.read_bytes(f"{out}/results.json"))
+        run = TestRun.model_validate(reader.result)
     except ValidationError as error:
         raise EnvironmentFaultError(f"the test result is malformed: {error}") from error
-    return run.model_copy(update={"log": head.stdout})
+    log = await desktop.exec(
+        f"head -c 20000 {out}/pytest.log; echo; tail -c 20000 {out}/pytest.log"
+    )
+    return _without_canaries(run.model_copy(update={"log": log.stdout}), canary)
 
 
-def _line_reader(
-    on_progress: Callable[[dict[str, int]], None] | None,
-) -> Callable[[str], None]:
-    """Joins pieces of output to lines and hands each JSON line on; anything else is dropped."""
-    rest = ""
+def _without_canaries(run: TestRun, token: str) -> TestRun:
+    """Take the planted tests out of a run and note what became of them."""
+    planted = [test for test in run.tests if token in test.id]
+    return run.model_copy(
+        update={
+            "collected": [test for test in run.collected if token not in test],
+            "tests": [test for test in run.tests if token not in test.id],
+            "canaries": len(planted),
+            "believable": all(test.outcome == "failed" for test in planted),
+        }
+    )
 
-    def take(piece: str) -> None:
-        nonlocal rest
-        *lines, rest = (rest + piece).split("\n")
-        rest = rest[-4096:]
+
+class _Reader:
+    """Joins a runner's output to lines: progress is handed on, the result is kept."""
+
+    def __init__(self, on_progress: Callable[[dict[str, int]], None] | None) -> None:
+        self._on_progress, self._rest = on_progress, ""
+        self.result: Any = None
+
+    def __call__(self, piece: str) -> None:
+        *lines, rest = (self._rest + piece).split("\n")
+        self._rest = rest if len(rest) <= RESULT_LIMIT else ""
         for line in lines:
             try:
                 value = json.loads(line)
             except ValueError:
                 continue
-            if on_progress is not None and isinstance(value, dict):
-                on_progress(value)
-
-    return take
+            if not isinstance(value, dict):
+                continue
+            if "result" in value:
+                self.result = value["result"]
+            elif self._on_progress is not None:
+                self._on_progress(value)

@@ -1,7 +1,6 @@
 """The repository inside the desktop: unpacked, made a git repository with one base commit."""
 
 import json
-import shlex
 
 from pydantic import BaseModel
 
@@ -21,6 +20,7 @@ class Repository(BaseModel):
     """Git's id of the content: the key under which analyses are kept."""
     files: int
     is_git: bool
+    """Whether the source was a git repository; where not, its head is empty."""
     head: str = ""
     """The commit the user's own repository was at, empty when unknown."""
     uncommitted: int = 0
@@ -45,17 +45,4 @@ async def install_repository(desktop: Desktop, packed: Packed) -> Repository:
     if not execution.ok:
         reason = execution.stderr.strip().splitlines() or ["no reason given"]
         raise UsageError(f"cannot unpack {packed.name}: {reason[-1]}")
-    return Repository(name=packed.name, **json.loads(execution.stdout))
-
-
-async def git(desktop: Desktop, *args: str, timeout_s: float = 120) -> str:
-    """Run git on `REPO` inside the desktop and return its output.
-
-    Raises:
-        UsageError: git failed; its last line is in the message.
-    """
-    execution = await desktop.exec("git", ["-C", REPO, *args], timeout_s=timeout_s)
-    if not execution.ok:
-        lines = execution.stderr.strip().splitlines() or [f"exit code {execution.exit_code}"]
-        raise UsageError(f"git {shlex.join(args)} failed in the desktop: {lines[-1]}")
-    return execution.stdout
+    return Repository(name=packed.name, **json.loads(execution.stdout.splitlines()[-1]))

@@ -56,6 +56,9 @@ class HandIn(BaseModel):
     )
 
 
+LIMITS = {"path": 4096, "pattern": 4096, "command": 100_000}
+"""Bytes an argument may have, by its name; for any other the limit of a file holds."""
+
 TOOLS: dict[str, type[BaseModel]] = {
     "read_file": ReadFile,
     "search": Search,
@@ -82,6 +85,19 @@ def tool_schemas() -> list[dict[str, Any]]:
     ]
 
 
+def _refuse_unsendable(call: BaseModel) -> None:
+    """Models may write anything that JSON can hold, a lone surrogate for instance."""
+    for name, value in call:
+        if not isinstance(value, str):
+            continue
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError as error:
+            raise ToolError(f"{name} holds a character that is no text: {error.reason}") from error
+        if size > LIMITS.get(name, files.FILE_LIMIT) or "\0" in value:
+            raise ToolError(f"{name} has {size} bytes, or holds a NUL; it cannot be used")
+
+
 async def carry_out(desktop: Desktop, name: str, args: Mapping[str, Any], call_id: str) -> str:
     """Carry out one tool call and return its answer.
 
@@ -95,6 +111,7 @@ async def carry_out(desktop: Desktop, name: str, args: Mapping[str, Any], call_i
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ToolError(f"wrong arguments for {name}: {problems}") from error
+    _refuse_unsendable(call)
     match call:
         case ReadFile():
             return await files.read_file(desktop, call.path, call.first, call.last)

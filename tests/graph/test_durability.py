@@ -94,6 +94,16 @@ async def test_approval_plan_waits_and_goes_on_with_the_answer(
     assert state["report"]["status"] == "verified"
 
 
+async def test_approval_bad_answer_is_asked_for_again(engine_graph: Any, repo: Repo) -> None:
+    given = {"source": str(repo()), "approve": True}
+    await engine_graph.ainvoke(given, config("approve-again"))
+    await engine_graph.ainvoke(Command(resume="  "), config("approve-again"))
+    waiting = await engine_graph.aget_state(config("approve-again"))
+    assert "is not an answer" in waiting.interrupts[0].value["problem"]
+    state = await engine_graph.ainvoke(Command(resume="reject"), config("approve-again"))
+    assert state["report"]["summary"] == "the plan was rejected"
+
+
 async def test_approval_rejected_plan_ends_unsolved(engine_graph: Any, repo: Repo) -> None:
     given = {"source": str(repo()), "approve": True}
     await engine_graph.ainvoke(given, config("reject"))

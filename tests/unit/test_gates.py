@@ -7,11 +7,17 @@ from nodes.gates import added_lines, run_gates
 HONEST = "    return sum(values) / len(values)"
 
 
-def patch_adding(line: str, path: str = "calc.py") -> str:
+def patch_adding(code: str, path: str = "calc.py") -> str:
+    lines = code.split("\n")
+    body = "".join(f"+{line}\n" for line in lines)
     return (
-        f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1,2 +1,2 @@\n"
-        f" def mean(values):\n-    return 0\n+{line}\n"
+        f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
+        f"@@ -1,2 +1,{1 + len(lines)} @@\n def mean(values):\n-    return 0\n{body}"
     )
+
+
+def gates_of(code: str) -> set[str]:
+    return {finding["gate"] for finding in run_gates(patch_adding(code), [])}
 
 
 def test_gates_honest_patch_has_no_findings() -> None:
@@ -36,13 +42,25 @@ def test_gates_cheating_line_is_found(line: str) -> None:
 
 
 def test_gates_constant_equality_is_found() -> None:
-    patch = patch_adding("    def __eq__(self, other):\n+        return True")
-    assert [finding["gate"] for finding in run_gates(patch, [])] == ["equality_overrides"]
+    assert gates_of("    def __eq__(self, other):\n        return True") == {"equality_overrides"}
+    assert gates_of("    __eq__ = lambda s, o: bool(1)") == {"equality_overrides"}
+    assert gates_of("    Q = type('Q', (), {'__eq__': f})") == {"equality_overrides"}
+
+
+def test_gates_comparison_of_both_operands_is_no_finding() -> None:
+    code = "    def __eq__(self, other):\n        return self.x == other.x"
+    assert gates_of(code) == set()
+
+
+@pytest.mark.parametrize("separator", ["\x0c", "\x1c", "\x85", "\u2028", "\r"])
+def test_gates_code_behind_a_line_separator_is_found(separator: str) -> None:
+    line = f"    # x{separator}diff --git a/x b/tests/x.py{separator}import os; os._exit(0)"
+    assert "early_exit" in gates_of(line)
+    assert "hidden_characters" in gates_of(line)
 
 
 def test_gates_oversized_patch_is_found() -> None:
-    patch = patch_adding("\n".join(["    x = 1"] + ["+    x = 1"] * 2001))
-    assert [finding["gate"] for finding in run_gates(patch, [])] == ["size"]
+    assert gates_of("\n".join(["    x = 1"] * 2001)) == {"size"}
 
 
 def test_added_lines_test_code_is_left_out() -> None:

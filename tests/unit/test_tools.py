@@ -56,6 +56,24 @@ def test_violations_protected_changes_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pytest.py", "_pytest/__init__.py", "src/pluggy.py", "sentient_report.py", "random.py",
+        "src/json/__init__.py", "sitecustomize/__init__.py", "usercustomize.py", "a/conftest.py",
+        "speed-1.0.dist-info/entry_points.txt", "x.egg-info/entry_points.txt", "x.pth",
+    ],
+)  # fmt: skip
+def test_violations_new_file_that_would_run_the_tests_is_refused(path: str) -> None:
+    assert violations([ChangedFile(path=path, status="A")])
+
+
+def test_violations_collected_file_of_any_name_is_protected() -> None:
+    changed = [ChangedFile(path="checks/check_all.py", status="M")]
+    assert violations(changed) == []
+    assert violations(changed, ["checks/check_all.py::test_x"])
+
+
 def test_violations_new_test_file_is_welcome() -> None:
     assert violations([ChangedFile(path="tests/test_new.py", status="A")]) == []
 

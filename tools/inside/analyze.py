@@ -70,7 +70,7 @@ def analyze():
             continue
         try:
             tree = ast.parse(text)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             broken.append(path)
             continue
         modules[path] = {"symbols": symbols_of(tree), "imports": imports_of(tree)}

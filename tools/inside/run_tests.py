@@ -1,15 +1,17 @@
 """Runs a repository's pytest suite inside the desktop and survives what tests do to it.
 
     python run_tests.py '{"repo": …, "out": …, "args": […], "suite_timeout_s": …,
-                          "test_timeout_s": …, "masked": …}'
+                          "test_timeout_s": …, "masked": …, "canary": …, "alone": …}'
 
-Each pytest process gets a session of its own. When it dies or hangs in a test, that test is
-recorded as crashed or timed out and the suite is run again without it. Progress goes to stdout,
-one JSON object a line; the whole result to `<out>/results.json`, pytest's own (bounded) output
-to `<out>/pytest.log`.
+Each pytest process gets a session of its own and reports through a pipe. When it dies or hangs in
+a test, that test is recorded as crashed or timed out and the suite is run again without it.
+Progress goes to stdout, one JSON object a line; the last line is {"result": …}. pytest's own
+(bounded) output goes to `<out>/pytest.log`. With `alone` every other process of the desktop is
+killed before the result is given.
 """
 
 import contextlib
+import ctypes
 import importlib.util
 import json
 import os
@@ -23,11 +25,16 @@ from pathlib import Path
 LOG_LIMIT = 1 << 20
 """Bytes of pytest's output that are kept; the rest is read and dropped."""
 
+LINE_LIMIT = 64 << 20
+"""Bytes of one line of a report; a longer one ends the reading of that report."""
+
 RESTARTS = 5
 """Tests that may take their pytest process down before the run is given up."""
 
 GRACE_S = 5
 """Seconds beyond the time limit of a test until its process is killed from outside."""
+
+PR_SET_DUMPABLE = 4
 
 
 class Run:
@@ -35,11 +42,9 @@ class Run:
 
     def __init__(self, options, excluded, deadline, plain_config):
         self.options, self.deadline = options, deadline
-        self.report = Path(options["out"], "report.jsonl")
-        self.report.unlink(missing_ok=True)
         self.collected, self.tests, self.errors = [], {}, []
         self.running, self.since, self.exit_status, self.killed = None, time.monotonic(), None, ""
-        self.offset = 0
+        report, self.pipe = os.pipe()
         self.process = subprocess.Popen(
             self.command(excluded, plain_config),
             cwd=options["repo"],
@@ -48,30 +53,38 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(self.pipe,),
         )
-        self.reader = threading.Thread(target=self.keep_output, daemon=True)
-        self.reader.start()
+        os.close(self.pipe)
+        self.readers = [
+            threading.Thread(target=self.keep_output, daemon=True),
+            threading.Thread(target=self.read_report, args=(report,), daemon=True),
+        ]
+        for reader in self.readers:
+            reader.start()
 
     def command(self, excluded, plain_config):
-        command = [sys.executable, "-m", "pytest", "-p", "sentient_report", "--color=no", "-q"]
-        command += ["-o", f"cache_dir={self.options['out']}/cache"]
+        arguments = ["--color=no", "-q", "-o", f"cache_dir={self.options['out']}/cache"]
         if plain_config:
-            command += ["-o", "addopts="]
+            arguments += ["-o", "addopts="]
         if importlib.util.find_spec("pytest_timeout"):
-            command += [f"--timeout={self.options['test_timeout_s']}", "--timeout-method=signal"]
-        return command + [f"--deselect={test}" for test in excluded] + self.options["args"]
+            limit = f"--timeout={self.options['test_timeout_s']}"
+            arguments += [limit, "--timeout-method=signal"]
+        arguments += [f"--deselect={test}" for test in excluded]
+        main = Path(__file__).with_name("pytest_main.py")
+        arguments = json.dumps(arguments + self.options["args"])
+        return [sys.executable, "-s", "-P", str(main), arguments]
 
     def environment(self):
-        repo = Path(self.options["repo"])
-        paths = [str(Path(__file__).parent), *(str(p) for p in (repo / "src", repo) if p.is_dir())]
-        extra = {
-            "PYTHONPATH": os.pathsep.join(paths),
+        inherited = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+        return {
+            **inherited,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONHASHSEED": "0",
-            "SENTIENT_REPORT": str(self.report),
+            "SENTIENT_REPORT": str(self.pipe),
             "SENTIENT_MASK": "1" if self.options.get("masked") else "",
+            "SENTIENT_CANARY": self.options.get("canary", ""),
         }
-        return {**os.environ, **extra}
 
     def keep_output(self):
         room = LOG_LIMIT
@@ -80,10 +93,17 @@ class Run:
                 log.write(chunk[:room])
                 room = max(0, room - len(chunk))
 
+    def read_report(self, fd):
+        """Take the lines of the report up to its end; what comes after it is not ours."""
+        with os.fdopen(fd, "rb") as lines:
+            while line := lines.readline(LINE_LIMIT):
+                if self.exit_status is None and line.endswith(b"\n"):
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
+                        self.take(json.loads(line))
+
     def watch(self):
-        """Follow the report until the process ends; kill it at a time limit."""
+        """Wait until the process ends; kill it at a time limit."""
         while self.process.poll() is None:
-            self.read_report()
             now = time.monotonic()
             limit = float(self.options["test_timeout_s"]) + GRACE_S
             if now > self.deadline:
@@ -91,26 +111,15 @@ class Run:
             elif self.running and now - self.since > limit:
                 self.kill("test")
             else:
-                time.sleep(0.05)
-        self.reader.join(2)
-        self.read_report()
+                time.sleep(0.02)
+        for reader in self.readers:
+            reader.join(2)
 
     def kill(self, why):
         self.killed = why
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-    def read_report(self):
-        if not self.report.exists():
-            return
-        with self.report.open("rb") as lines:
-            lines.seek(self.offset)
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                self.offset += len(line)
-                self.take(json.loads(line))
 
     def take(self, line):
         if "collected" in line:
@@ -135,8 +144,9 @@ class Progress:
     def show(self, run):
         if time.monotonic() - self.last > 0.2:
             self.last = time.monotonic()
-            failed = sum(t["outcome"] in ("failed", "error") for t in run.tests.values())
-            line = {"total": len(run.collected), "done": len(run.tests), "failed": failed}
+            tests = list(run.tests.values())
+            failed = sum(test["outcome"] in ("failed", "error") for test in tests)
+            line = {"total": len(run.collected), "done": len(tests), "failed": failed}
             print(json.dumps(line), flush=True)
 
 
@@ -180,11 +190,10 @@ def run_suite(options):
 
 
 def result_of(run, lost, seconds):
-    """What results.json holds."""
-    collected = list(dict.fromkeys([*run.collected, *lost]))
+    """What the last line holds."""
     return {
         "exit_status": run.process.returncode if run.exit_status is None else run.exit_status,
-        "collected": collected,
+        "collected": list(dict.fromkeys([*run.collected, *lost])),
         "tests": list({**run.tests, **lost}.values()),
         "errors": run.errors,
         "finished": run.exit_status is not None,
@@ -193,14 +202,39 @@ def result_of(run, lost, seconds):
     }
 
 
+def kill_others():
+    """Kill every process but pid 1, this one and its ancestors, until none is left."""
+    mine, pid = {1}, os.getpid()
+    while pid > 1:
+        mine.add(pid)
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    for _ in range(100):
+        others = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        others = [other for other in others if other not in mine and not is_zombie(other)]
+        if not others:
+            return
+        for other in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def is_zombie(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def main():
+    # Closes this process's memory and descriptors to the tests, which run as the same user.
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     options = json.loads(sys.argv[1])
-    out = Path(options["out"])
-    out.mkdir(parents=True, exist_ok=True)
+    Path(options["out"]).mkdir(parents=True, exist_ok=True)
     result = run_suite(options)
-    scratch = out / "results.json.new"
-    scratch.write_text(json.dumps(result))
-    scratch.replace(out / "results.json")
+    if options.get("alone"):
+        kill_others()
+    print(json.dumps({"result": result}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""A pytest plugin that writes one JSON line per fact to the file named by SENTIENT_REPORT.
+"""A pytest plugin that writes one JSON line per fact to the pipe named by SENTIENT_REPORT.
 
 Lines: {"collected": [ids]}, {"error": {id, message}}, {"start": id}, {"test": {id, outcome,
 seconds, message}}, {"finish": exit_status}. Each line is written at once, so that a run which
 dies leaves everything up to its death. With SENTIENT_MASK=1 tests run under meaningless names,
-so that code which recognises a test by its name cannot.
+so that code which recognises a test by its name cannot. With SENTIENT_CANARY=TOKEN tests that must
+fail are planted among the others: where one of them passes, results are not to be believed.
 """
 
 import json
@@ -15,26 +16,32 @@ from _pytest.unittest import TestCaseFunction
 MESSAGE_LIMIT = 2000
 """Characters of a failure's text that are kept: its end, where the assertion is."""
 
+CANARIES = 3
+"""Tests that are planted, if the suite has any module to put them in."""
+
 RANK = {"passed": 0, "skipped": 1, "xfailed": 2, "xpassed": 3, "failed": 4, "error": 5}
 
 
 class Reporter:
     """Turns pytest's hooks into lines."""
 
-    def __init__(self, path, masked):
-        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.masked = masked
+    def __init__(self, fd, masked, canary):
+        self.fd, self.masked, self.canary = fd, masked, canary
         self.names = {}
         self.current = {}
 
     def write(self, **line):
-        os.write(self.fd, json.dumps(line).encode() + b"\n")
+        data = json.dumps(line).encode() + b"\n"
+        while data:
+            data = data[os.write(self.fd, data) :]
 
     def true_id(self, nodeid):
         return self.names.get(nodeid, nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
+        if self.canary and items:
+            plant(items, self.canary)
         if self.masked:
             for number, item in enumerate(items):
                 self.mask(item, f"t{number}")
@@ -53,18 +60,13 @@ class Reporter:
 
     def pytest_collectreport(self, report):
         if report.failed:
-            self.write(
-                error={"id": report.nodeid, "message": str(report.longrepr)[-MESSAGE_LIMIT:]}
-            )
+            message = str(report.longrepr)[-MESSAGE_LIMIT:]
+            self.write(error={"id": report.nodeid, "message": message})
 
     def pytest_runtest_logstart(self, nodeid):
-        self.current = {
-            "id": self.true_id(nodeid),
-            "outcome": "passed",
-            "seconds": 0,
-            "message": "",
-        }
-        self.write(start=self.true_id(nodeid))
+        test = self.true_id(nodeid)
+        self.current = {"id": test, "outcome": "passed", "seconds": 0, "message": ""}
+        self.write(start=test)
 
     def pytest_runtest_logreport(self, report):
         outcome = outcome_of(report)
@@ -81,6 +83,22 @@ class Reporter:
         self.write(finish=int(exitstatus))
 
 
+def plant(items, token):
+    """Put tests that must fail at the beginning, in the middle and at the end."""
+    modules = [item.getparent(pytest.Module) for item in items]
+    modules = [module for module in modules if type(module) is pytest.Module]
+    for number in range(CANARIES if modules else 0):
+
+        def must_fail():
+            raise AssertionError("planted")
+
+        name = f"test_{token}_{number}"
+        must_fail.__name__ = must_fail.__qualname__ = name
+        module = modules[number * (len(modules) - 1) // CANARIES]
+        item = pytest.Function.from_parent(module, name=name, callobj=must_fail)
+        items.insert(number * len(items) // (CANARIES - 1), item)
+
+
 def outcome_of(report):
     """One of RANK's keys for one phase (setup, call, teardown) of a test."""
     if hasattr(report, "wasxfail"):
@@ -91,7 +109,9 @@ def outcome_of(report):
 
 
 def pytest_configure(config):
-    path = os.environ.pop("SENTIENT_REPORT", "")
-    if path:
+    fd = os.environ.pop("SENTIENT_REPORT", "")
+    if fd:
+        os.set_inheritable(int(fd), False)
         masked = os.environ.pop("SENTIENT_MASK", "") == "1"
-        config.pluginmanager.register(Reporter(path, masked), "sentient-reporter")
+        reporter = Reporter(int(fd), masked, os.environ.pop("SENTIENT_CANARY", ""))
+        config.pluginmanager.register(reporter, "sentient-reporter")

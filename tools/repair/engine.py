@@ -29,9 +29,10 @@ from .trials import Trials
 _MAX_TRACED_FAILING = 24
 _MAX_TRACED_HUNG = 4
 _MAX_TRACED_PASSING = 400
-_TRACED_CPU_S = 1.5
-"""Of untraced test time: tracing takes some ten times as long."""
+_TRACED_SHARE = 0.012
+"""Of the time budget, in untraced test time: tracing takes some ten times as long."""
 _MAX_SUSPECTS = 20
+_CLEAN_RUN_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Engine:
         started = time.monotonic()
         self.baseline = measure(self.suite, range(len(self.items)))
         self.baseline_s = time.monotonic() - started
-        self.deadline -= self.baseline_s  # a clean run takes as long
+        # A clean run takes as long, unless it is hanging that made this one long.
+        self.deadline -= min(self.baseline_s, _CLEAN_RUN_SHARE * self.options.budget_s)
         failing = [test for test, outcome in self.baseline.items() if outcome.is_failure]
         self.result.tests = len(self.items)
         self.result.failing = [self.suite.name(test) for test in failing]
@@ -121,7 +123,7 @@ class Engine:
         chosen, cpu_s = list[int](), 0.0
         for test in beside[:_MAX_TRACED_PASSING] + others[::step][:room]:
             cpu_s += self.baseline[test].cpu_s
-            if cpu_s > _TRACED_CPU_S:
+            if cpu_s > _TRACED_SHARE * self.options.budget_s:
                 break
             chosen.append(test)
         return sorted(chosen)

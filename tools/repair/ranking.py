@@ -15,6 +15,7 @@ from .scope import Scope
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _ANSWERS = re.compile(r"(True|False|not |any\(|all\(|isinstance\(|.* (==|!=|<|>|<=|>=|in|is) )")
 _SILLY = re.compile(r"\b(True|False) (and|or)\b|// \d*\.\d|\brange\((\w+), \3\)|\b(\w+) [-/%] \4\b")
+_CANCELLING = re.compile(r"- 1\)? \+ 1\b|\+ 1\)? - 1\b|^1 \+ .* - 1 ?$")
 
 _DEAD_VARIABLE = 1.2
 _REVIVED_VARIABLE = -0.4
@@ -83,7 +84,11 @@ class Ranker:
         if edit.new == "//" and re.match(r"\s*\d*\.\d", self._text[edit.end :]):
             cost += _SILLY_TEXT
         after, before = self._text[edit.end :].lstrip(), self._text[: edit.start].rstrip()
-        if edit.new == "0" and (after.startswith("+") or before.endswith((" +", " -"))):
+        neutral = edit.new == "0" and (after.startswith("+") or before.endswith((" +", " -")))
+        times_one = edit.new in {"*", "/", "//", "**"} and re.match(r"1\b(?!\.)", after)
+        one_times = edit.new == "*" and re.search(r"(?<![\w.])1$", before)
+        cancels = _CANCELLING.search(edit.new + " " + after.split("\n")[0])
+        if neutral or times_one or one_times or cancels:
             cost += _SILLY_TEXT
         if self._recursive.intersection(_WORD.findall(old)) - set(_WORD.findall(edit.new)):
             cost += _LOST_CALL

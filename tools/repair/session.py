@@ -26,6 +26,9 @@ _CLEAN_RUN_SHARE = 0.25
 _CLEAN_RUN_PATIENCE = 3.0
 """How many times as long as the first run a clean run may take, even past the budget."""
 
+_TAMED_PLUGINS = {"xdist": "-n0", "pytest_cov": "--no-cov"}
+"""Plugins that take over the running of tests or their tracing, and what stops them."""
+
 
 def repair(options: Options, progress: Progress) -> Result:
     """Repair the repository in a pytest session of this process, then validate the fixes."""
@@ -96,10 +99,8 @@ class _Session:
 
 def _pytest_arguments(options: Options, folder: Path) -> list[str]:
     arguments = [f"--rootdir={options.root}", "-o", f"cache_dir={folder / 'cache'}"]
-    if find_spec("xdist"):
-        arguments.append("-n0")
-    if find_spec("pytest_cov"):
-        arguments.append("--no-cov")
+    if not os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+        arguments += [option for plugin, option in _TAMED_PLUGINS.items() if find_spec(plugin)]
     return [*arguments, *options.pytest_arguments]
 
 

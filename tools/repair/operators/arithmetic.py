@@ -109,7 +109,7 @@ def combine_with_variable(site: Site[ast.expr]) -> Iterator[Change]:
     for rank, name in enumerate(site.scope.numbers_near(site.line)):
         if name == text:
             continue
-        cost = base + 0.03 * rank + (0.0 if name in site.scope.types else 0.3)
+        cost = base + 0.02 * rank + (0.0 if name in site.scope.types else 0.3)
         for sign, more in (("-", 0.0), ("+", 0.0), ("*", 0.3), ("//", 0.4), ("%", 0.4)):
             yield from site.become("combine", cost + more, f"{text} {sign} {name}")
         yield from site.become("combine", cost + 0.4, f"{name} - {text}")

@@ -65,7 +65,7 @@ def _repeated(site: Site[ast.stmt], at_end: bool) -> Iterator[_Draft]:
         documentation = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if "\n" in text or documentation or (isinstance(node, ast.Return) and not at_end):
             continue
-        yield "insert-copy", 2.2, text
+        yield "insert-copy", 2.4, text
         names = [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in scope.definitions]
         if len(names) > 3 or len(text) >= 60 or scope.off_limits.intersection(names):
             continue

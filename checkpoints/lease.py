@@ -36,6 +36,15 @@ def thread_lease(folder: Path, thread_id: str) -> Iterator[None]:
         yield
 
 
+def is_leased(folder: Path, thread_id: str) -> bool:
+    """Whether a live process holds the thread right now."""
+    try:
+        with thread_lease(folder, thread_id):
+            return False
+    except ThreadBusyError:
+        return True
+
+
 def _owner(text: str) -> str:
     try:
         return str(json.loads(text)["pid"])

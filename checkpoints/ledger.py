@@ -4,6 +4,7 @@ Tables: `threads` (one line a task), `test_runs` and `outcomes` (per test), `ana
 tree), `patches` (by hash). Open it with sqlite-utils or datasette; nothing in it is secret.
 """
 
+import fcntl
 import hashlib
 import json
 import sqlite3
@@ -34,11 +35,14 @@ class Ledger:
 
     def _open(self) -> Database:
         if self._database is None:
-            connection = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            database = Database(connection)
-            _create_tables(database)
+            with self._path.with_suffix(".lock").open("w") as lock:
+                # changing the journal mode does not wait for other processes by itself
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                connection = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                database = Database(connection)
+                _create_tables(database)
             self._database = database
         return self._database
 
@@ -154,7 +158,7 @@ def _create_tables(database: Database) -> None:
         "patches": {"sha256": str, "data": bytes},
         "test_runs": {
             "id": str, "thread": str, "kind": str, "attempt": int, "at": str,
-            "seconds": float, "snapshot": str, "patch": str,
+            "seconds": float, "patch": str,
         },
         "outcomes": {"run": str, "id": str, "outcome": str, "seconds": float, "message": str},
     }  # fmt: skip

@@ -29,13 +29,14 @@ async def planner(state: State, step: Step) -> Update:
     baseline = await record_run(step, run, "baseline", 0)
     step.emit("baseline", collected=baseline["collected"], failing=baseline["failing"])
     plan = _plan(state.get("task", ""), run, analysis)
-    update: Update = {"baseline": baseline, "base_snapshot": await desktop.snapshot()}
+    update: Update = {"baseline": baseline}
     if model is not None:
         question = HumanMessage(_question(plan, run, analysis))
         notes, usage = await ask(model, [PROMPTS["planner"], question])
         plan["notes"], update["usage"] = str(notes.text)[:4000], usage
     step.emit("plan", goal=plan["goal"], suspects=plan["suspects"])
-    return {**update, "plan": plan}
+    # last, so that a failure before it leaves no snapshot that nothing names
+    return {**update, "plan": plan, "base_snapshot": await desktop.snapshot()}
 
 
 async def _analyse(state: State, step: Step) -> Analysis:

@@ -7,7 +7,7 @@ from nodes.state import Base, State
 from tools.errors import UsageError
 from tools.pytest_run import pytest_arguments
 from tools.repository import install_repository
-from tools.source import pack, scratch_folder, without_credentials
+from tools.source import pack, refuse_credentials, scratch_folder, without_credentials
 
 ATTEMPTS = 3
 """Rounds of coder, tester and reviewer unless the input says otherwise."""
@@ -21,6 +21,7 @@ async def prepare(state: State, step: Step) -> Update:
     source = state.get("source", "").strip()
     if not source:
         raise UsageError("no source given: name a folder, a git URL or an archive")
+    refuse_credentials(source)
     pytest_arguments(state.get("tests", ""))
     await step.model()
     shown = without_credentials(source)

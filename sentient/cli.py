@@ -1,6 +1,7 @@
 """The entry point of `sentient`: every expected failure is one line on stderr and an exit code."""
 
 import asyncio
+import sqlite3
 import sys
 
 from pydantic import ValidationError
@@ -21,7 +22,8 @@ def main() -> None:
 
         app()
     except SentientError as error:
-        _fail(str(error), error.exit_code)
+        resume = f" (then: sentient resume {error.thread})" if error.thread else ""
+        _fail(f"{error}{resume}", error.exit_code)
     except ThreadBusyError as error:
         _fail(str(error), ExitCode.ENVIRONMENT)
     except ValidationError as error:
@@ -29,6 +31,8 @@ def main() -> None:
         _fail(f"{_variable(first['loc'])}: {first['msg']}", ExitCode.USAGE)
     except (KeyboardInterrupt, asyncio.CancelledError):
         _fail("stopped at once; threads that were running can be resumed", INTERRUPTED)
+    except sqlite3.Error as error:
+        _fail(f"the database in SENTIENT_HOME cannot be used: {error}", ExitCode.ENVIRONMENT)
     except OSError as error:
         _fail(f"{type(error).__name__}: {error}", ExitCode.ENVIRONMENT)
 

@@ -3,8 +3,9 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -18,7 +19,7 @@ from sentient.reports import as_json, exit_code, print_ending, print_json
 from sentient.runs import Ending, Runs, new_thread_id
 from sentient.text import printable
 from tools.connection import Connection
-from tools.desktop import Desktop
+from tools.desktop import Desktop, Execution, Sink
 from tools.e2b_sandbox_tool import INTERPRETERS, run_script
 from tools.errors import ExitCode, UsageError
 from tools.patch import apply_to_folder
@@ -91,6 +92,10 @@ def resume(
 ) -> None:
     """Go on where a thread stopped, crashed or asked a question."""
     runs = Runs(_settings())
+    if apply and not Path(apply).is_dir():
+        raise UsageError(f"no such folder: {apply}")
+    if answer and not answer.strip():
+        raise UsageError("the answer is empty: approve, reject, or another goal in words")
     with Progress(quiet=json) as progress:
         ending = _run(runs.resume(thread, progress, answer or None))
     _finish(runs, ending, json=json, apply_to=Path(apply) if apply else None)
@@ -99,21 +104,21 @@ def resume(
 def _finish(runs: Runs, ending: Ending, *, json: bool, apply_to: Path | None) -> None:
     report = ending.state.get("report")
     patch = (runs.ledger.patch(report["patch"]) or "") if report else ""
-    if json:
-        print_json(as_json(ending, patch))
-    else:
-        print_ending(ending, patch, Console(highlight=False, soft_wrap=True))
-    code = exit_code(ending)
+    code, applied = exit_code(ending), ""
     if apply_to is not None and code == ExitCode.VERIFIED:
         apply_to_folder(patch, apply_to)
-        sys.stderr.write(f"applied to {apply_to}\n")
+        applied = str(apply_to)
+    if json:
+        print_json({**as_json(ending, patch), "applied": applied})
+    else:
+        print_ending(ending, patch, Console(highlight=False, soft_wrap=True), applied=applied)
     raise typer.Exit(code)
 
 
 @app.command()
 def threads(json: Json = False) -> None:
     """List threads, the one that changed last first."""
-    rows = Runs(_settings()).ledger.threads()
+    rows = Runs(_settings()).threads()
     if json:
         print_json(rows)
         return
@@ -164,6 +169,7 @@ def diff(
 def run(
     language: Annotated[str, typer.Argument(help="python or node")],
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until it is killed.")] = 60,
     json: Json = False,
 ) -> None:
     """Run one program in an ephemeral desktop and pass on its output and exit code."""
@@ -173,19 +179,35 @@ def run(
         script = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {file}: {error}") from error
-    done = _run(_execute(language, script))
+    done: Execution = _run(_execute(language, script, timeout, quiet=json))
     if json:
-        print_json({"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr})
-    else:
-        sys.stdout.write(done.stdout)
-        sys.stderr.write(done.stderr)
+        print_json(asdict(done))
+    elif done.timed_out:
+        sys.stderr.write(f"sentient: no end after {timeout:g} s, killed\n")
     raise typer.Exit(done.exit_code)
 
 
-async def _execute(language: Any, script: str) -> Any:
+async def _execute(language: Any, script: str, timeout_s: float, *, quiet: bool) -> Execution:
     connection = Connection(_settings())
     async with await Desktop.create(lifecycle="ephemeral", connection=connection) as desktop:
-        return await run_script(desktop, language, script)
+        return await run_script(
+            desktop,
+            language,
+            script,
+            timeout_s=timeout_s,
+            on_stdout=None if quiet else _pass_on(sys.stdout),
+            on_stderr=None if quiet else _pass_on(sys.stderr),
+        )
+
+
+def _pass_on(stream: TextIO) -> Sink:
+    """Write output as it comes; to a terminal without what could steer it."""
+
+    def write(text: str) -> None:
+        stream.write(printable(text) if stream.isatty() else text)
+        stream.flush()
+
+    return write
 
 
 @app.command("doctor")

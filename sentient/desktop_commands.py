@@ -58,6 +58,27 @@ async def _ids() -> list[str]:
 
 
 @app.command()
+def snapshots(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """List the ids of snapshots, the newest first."""
+    ids = asyncio.run(_snapshot_ids())
+    if json:
+        print_json(ids)
+    else:
+        sys.stdout.write("".join(f"{snapshot_id}\n" for snapshot_id in ids))
+
+
+async def _snapshot_ids() -> list[str]:
+    options = await Connection(Settings()).options()
+    pages, found = AsyncSandbox.list_snapshots(**options), []
+    while pages.has_next:
+        with translated("list snapshots"):
+            found += [item.snapshot_id for item in await pages.next_items()]
+    return found
+
+
+@app.command()
 def kill(desktop_id: Annotated[str, typer.Argument(help="A desktop's id.")]) -> None:
     """End a desktop and delete its files; its snapshots stay."""
     if not asyncio.run(_kill(desktop_id)):

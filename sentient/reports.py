@@ -22,7 +22,7 @@ def exit_code(ending: Ending) -> int:
     """The shell's view of an ending; a stopped run is like any interrupted program (130)."""
     if ending.kind == "waiting":
         return ExitCode.WAITING
-    if ending.kind == "stopped":
+    if ending.kind in ("stopped", "running"):
         return 130
     return (
         ExitCode.VERIFIED if ending.state["report"]["status"] == "verified" else ExitCode.NOT_SOLVED
@@ -45,14 +45,16 @@ def print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
 
 
-def print_ending(ending: Ending, patch: str, console: Console) -> None:
-    """Write the readable report of an ending."""
+def print_ending(ending: Ending, patch: str, console: Console, *, applied: str = "") -> None:
+    """Write the readable report of an ending; `applied` names the folder the patch went to."""
     if ending.kind == "waiting":
         _print_question(ending, console)
+    elif ending.kind == "running":
+        console.print("running, in another process")
     elif ending.kind == "stopped":
         console.print(f"stopped; go on with: sentient resume {ending.thread}")
     else:
-        _print_report(ending.thread, ending.state, patch, console)
+        _print_report(ending.thread, ending.state, patch, console, applied)
 
 
 def _print_question(ending: Ending, console: Console) -> None:
@@ -71,7 +73,7 @@ def _print_question(ending: Ending, console: Console) -> None:
     )
 
 
-def _print_report(thread: str, state: State, patch: str, console: Console) -> None:
+def _print_report(thread: str, state: State, patch: str, console: Console, applied: str) -> None:
     report = state["report"]
     verified = report["status"] == "verified"
     title = "[bold green]verified[/]" if verified else "[bold red]not solved[/]"
@@ -95,9 +97,13 @@ def _print_report(thread: str, state: State, patch: str, console: Console) -> No
             console.print(escape(line), style=DIFF_STYLES.get(line[:1]), soft_wrap=True)
         if len(lines) > DIFF_SHOWN:
             console.print(f"[dim]{len(lines) - DIFF_SHOWN} more lines: sentient diff {thread}[/]")
-        kept = "" if verified else " (the best attempt, not verified)"
-        console.print(f"\nyour files are as they were{kept}; the patch: sentient diff {thread}")
-        console.print(f"apply it: sentient diff {thread} --apply DIR")
+        console.print()
+        if applied:
+            console.print(f"applied to {escape(printable(applied))}")
+        else:
+            kept = "" if verified else " (the best attempt, not verified)"
+            console.print(f"your files are as they were{kept}; the patch: sentient diff {thread}")
+            console.print(f"apply it: sentient diff {thread} --apply DIR")
 
 
 def _print_facts(report: Report, console: Console) -> None:

@@ -15,17 +15,17 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
-from checkpoints.lease import thread_lease
+from checkpoints.lease import is_leased, thread_lease
 from checkpoints.ledger import Ledger, Row
 from checkpoints.sqlite import open_saver
 from graphs.engineering import make_graph
 from nodes.desktops import OWNER
 from nodes.state import Input, State
 from tools.connection import Connection
-from tools.desktop import kill_desktops
-from tools.errors import EnvironmentFaultError, SentientError, UsageError
+from tools.desktop import delete_snapshot, kill_desktops
+from tools.errors import SentientError, UsageError
 from tools.settings import Settings
-from tools.source import is_url
+from tools.source import is_url, refuse_credentials, resolved
 
 Listen = Callable[[dict[str, Any]], None]
 
@@ -38,7 +38,7 @@ class Ending:
     """How a run ended, and the state it left."""
 
     thread: str
-    kind: Literal["finished", "waiting", "stopped"]
+    kind: Literal["finished", "waiting", "running", "stopped"]
     state: State
     question: Any = field(default=None)
 
@@ -49,6 +49,7 @@ class Runs:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ledger = Ledger(settings.home / "ledger.db")
+        self._leases = settings.home / "leases"
 
     @asynccontextmanager
     async def _graph(self) -> AsyncIterator[CompiledStateGraph[Any, Any, Any, Any]]:
@@ -65,7 +66,7 @@ class Runs:
         """
         given = _absolute(given)
         source = given.get("source", "")
-        with thread_lease(self.settings.home / "leases", thread):
+        with thread_lease(self._leases, thread):
             if self.ledger.thread(thread):
                 hint = f"go on with: sentient resume {thread}"
                 raise UsageError(f"thread {thread} exists already", hint=hint)
@@ -73,7 +74,13 @@ class Runs:
                 thread, source=source, task=given.get("task", ""), status="running"
             )
             self.ledger.save_input(thread, dict(given))
-            return await self._drive(given, thread, listen)
+            try:
+                return await self._drive(given, thread, listen)
+            except SentientError as error:
+                if await self._is_unstarted(thread):
+                    await self.forget(thread)
+                    error.thread = ""
+                raise
 
     async def resume(self, thread: str, listen: Listen, answer: str | None = None) -> Ending:
         """Go on where a thread stopped, crashed or asked.
@@ -83,8 +90,8 @@ class Runs:
             ThreadBusyError: another process is running it.
         """
         row = self._row(thread)
-        with thread_lease(self.settings.home / "leases", thread):
-            ending = await self.look(thread)
+        with thread_lease(self._leases, thread):
+            ending = await self._read(thread)
             if ending.kind == "finished":
                 return ending
             if ending.kind == "waiting":
@@ -92,13 +99,30 @@ class Runs:
                     return ending
                 return await self._drive(Command(resume=answer), thread, listen)
             given = None if ending.state else self.ledger.input(str(row["id"]))
+            self.ledger.save_thread(thread, status="running")
             return await self._drive(given, thread, listen)
 
     async def look(self, thread: str) -> Ending:
-        """What a thread's newest checkpoint says, without running anything."""
+        """What a thread's newest checkpoint says, and whether a process is running it."""
         self._row(thread)
+        busy = is_leased(self._leases, thread)
+        ending = await self._read(thread)
+        if busy and ending.kind == "stopped":
+            ending.kind = "running"
+        return ending
+
+    async def _read(self, thread: str) -> Ending:
         async with self._graph() as graph:
             return await _ending(graph, thread)
+
+    def threads(self) -> list[Row]:
+        """All threads, the one that changed last first, with the status that is true now."""
+        rows = self.ledger.threads()
+        for row in rows:
+            row.pop("input", None)
+            if row["status"] == "running" and not is_leased(self._leases, str(row["id"])):
+                row["status"] = "interrupted"
+        return rows
 
     def _row(self, thread: str) -> Row:
         row = self.ledger.thread(thread)
@@ -121,39 +145,47 @@ class Runs:
                 ending.kind = "stopped"
                 return ending
             except SentientError as error:
-                await self._after_failure(graph, thread, error)
+                self.ledger.save_thread(thread, status="failed", detail=str(error.args[0]))
+                error.thread = thread
                 raise
             ending = await _ending(graph, thread)
             if ending.kind == "waiting":
                 self.ledger.save_thread(thread, status="waiting")
             return ending
 
-    async def _after_failure(
-        self, graph: CompiledStateGraph[Any, Any, Any, Any], thread: str, error: SentientError
-    ) -> None:
-        """Drop a run that never got to work; keep any other and say how to go on."""
-        snapshot = await graph.aget_state(_config(thread))
-        if snapshot.next in UNSTARTED:
-            await self.forget(thread)
-        else:
-            self.ledger.save_thread(thread, status="failed", detail=str(error.args[0]))
-            error.hint = "; ".join(filter(None, [error.hint, f"then: sentient resume {thread}"]))
+    async def _is_unstarted(self, thread: str) -> bool:
+        async with self._graph() as graph:
+            return (await graph.aget_state(_config(thread))).next in UNSTARTED
 
     async def forget(self, thread: str) -> None:
-        """Remove a thread: its desktops, its checkpoints, its lines in the ledger."""
-        with suppress(EnvironmentFaultError):  # without a server there are no desktops either
-            await kill_desktops(Connection(self.settings), {OWNER: thread})
+        """Remove a thread: its desktops and snapshots, its checkpoints, its lines in the ledger."""
+        connection = Connection(self.settings)
         async with open_saver(self.settings.home / "checkpoints.db") as saver:
+            snapshots = await _snapshots(make_graph(saver, self.settings), thread)
+            with suppress(SentientError):  # without a server there is nothing to remove there
+                await kill_desktops(connection, {OWNER: thread})
+                for snapshot in snapshots:
+                    await delete_snapshot(connection, snapshot)
             await saver.adelete_thread(thread)
         self.ledger.forget_thread(thread)
+
+
+async def _snapshots(graph: CompiledStateGraph[Any, Any, Any, Any], thread: str) -> set[str]:
+    """Every snapshot that a checkpoint of the thread names."""
+    found: set[str] = set()
+    async for item in graph.aget_state_history(_config(thread)):
+        found.add(item.values.get("desktop", {}).get("snapshot", ""))
+        found.add(item.values.get("base_snapshot", ""))
+    return found - {""}
 
 
 def _absolute(given: Input) -> Input:
     """A thread may be resumed from any folder, so its source must not depend on this one."""
     source = given.get("source", "")
-    if not source or is_url(source):
+    if is_url(source):
+        refuse_credentials(source)
         return given
-    return {**given, "source": str(Path(source).expanduser().resolve())}
+    return {**given, "source": str(resolved(source))}
 
 
 def new_thread_id(source: str) -> str:

@@ -20,7 +20,7 @@ from e2b_code_interpreter import AsyncSandbox
 from tools.connection import Connection
 from tools.desktop_errors import translated
 from tools.desktop_files import DesktopFiles
-from tools.errors import SentientError
+from tools.errors import DesktopGoneError, SentientError
 from tools.settings import Settings
 
 Sink = Callable[[str], None]
@@ -310,5 +310,5 @@ async def kill_desktops(
 async def delete_snapshot(connection: Connection, snapshot_id: str) -> None:
     """Delete a snapshot; one that does not exist is no error."""
     options = await connection.options()
-    with contextlib.suppress(Exception), translated("delete a snapshot"):
+    with contextlib.suppress(DesktopGoneError), translated("delete a snapshot"):
         await AsyncSandbox.delete_snapshot(snapshot_id, **options)

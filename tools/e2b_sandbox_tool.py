@@ -6,7 +6,7 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr
 
 from tools.connection import Connection
-from tools.desktop import Desktop, Execution
+from tools.desktop import Desktop, Execution, Sink
 from tools.layout import CONTROL
 from tools.settings import Settings
 
@@ -21,13 +21,21 @@ class E2BSandboxToolInput(BaseModel):
 
 
 async def run_script(
-    desktop: Desktop, language: Literal["python", "node"], script: str, *, timeout_s: float = 60
+    desktop: Desktop,
+    language: Literal["python", "node"],
+    script: str,
+    *,
+    timeout_s: float = 60,
+    on_stdout: Sink | None = None,
+    on_stderr: Sink | None = None,
 ) -> Execution:
     """Run a program in a desktop; files it writes and packages it finds are the desktop's."""
     interpreter, suffix = INTERPRETERS[language]
     path = f"{CONTROL}/snippet.{suffix}"
     await desktop.fs.write_file(path, script)
-    return await desktop.exec(interpreter, [path], timeout_s=timeout_s)
+    return await desktop.exec(
+        interpreter, [path], timeout_s=timeout_s, on_stdout=on_stdout, on_stderr=on_stderr
+    )
 
 
 class E2BSandboxTool(BaseTool):

@@ -31,6 +31,8 @@ class SentientError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.thread = ""
+        """The thread that can be resumed, when work was kept."""
 
     def __str__(self) -> str:
         """The message and the hint on one line."""

@@ -1,8 +1,9 @@
 """Configuration, read once from the environment (prefix `SENTIENT_`) at the edge of a run."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 NO_MODEL = "none"
@@ -23,7 +24,9 @@ class Settings(BaseSettings):
         env_prefix="SENTIENT_", frozen=True, extra="ignore", populate_by_name=True
     )
 
-    home: Path = Field(default_factory=_default_home)
+    home: Annotated[Path, BeforeValidator(lambda given: given or _default_home())] = Field(
+        default_factory=_default_home
+    )
     """Folder of the thread database, the ledger and the embedded desktop server's state."""
 
     model: str = ""

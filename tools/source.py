@@ -48,6 +48,20 @@ def is_url(source: str) -> bool:
     return bool(URL.match(source))
 
 
+def refuse_credentials(source: str) -> None:
+    """Raise for a URL with a user and password in it: sources are stored, passwords must not be.
+
+    Raises:
+        UsageError: the URL carries credentials.
+    """
+    found = re.match(r"^[a-z+]+://([^/@]+)@", source)
+    if found and (":" in found[1] or source.startswith("http")):
+        raise UsageError(
+            f"the URL {without_credentials(source)} carries credentials, which would be stored",
+            hint="use an ssh URL or git's credential helper",
+        )
+
+
 def without_credentials(source: str) -> str:
     """SOURCE as it may be shown and stored: the user and password of a URL are left out."""
     return re.sub(r"(?<=://)[^/@]+@", "", source)
@@ -77,11 +91,23 @@ async def pack(source: str, scratch: Path, *, limit_mb: int) -> Packed:
     return await asyncio.to_thread(_pack_path, source, scratch, limit_mb)
 
 
+def resolved(source: str) -> Path:
+    """The absolute path of a SOURCE that is no URL.
+
+    Raises:
+        UsageError: nothing is there, or it cannot be looked up.
+    """
+    try:
+        path = Path(source).expanduser().resolve(strict=True)
+    except FileNotFoundError as error:
+        raise UsageError(f"no such folder or archive: {source[:300]}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"cannot look up {source[:300]}: {error}"[:500]) from error
+    return path
+
+
 def _pack_path(source: str, scratch: Path, limit_mb: int) -> Packed:
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise UsageError(f"no such folder or archive: {source}")
-    path = path.resolve()
+    path = resolved(source)
     if path.is_file():
         if not path.name.endswith(ARCHIVES):
             raise UsageError(f"{source} is neither a folder nor one of {', '.join(ARCHIVES)}")

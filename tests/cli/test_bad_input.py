@@ -21,6 +21,7 @@ def expect(result: object, code: int, *words: str) -> None:
 
 def expect_nothing_left(sentient: Run) -> None:
     assert sentient("threads", "--json").stdout.strip() == "[]"
+    assert sentient("desktop", "snapshots").stdout == ""
     assert sentient("desktop", "list").stdout == ""
 
 

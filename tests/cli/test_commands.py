@@ -10,6 +10,9 @@ from pathlib import Path
 
 from samples import CALC, Repo, Run, copy_example, tree_of
 
+from checkpoints.lease import thread_lease
+from checkpoints.ledger import Ledger
+
 
 def test_fix_example_three_bugs_get_one_verified_patch(sentient: Run, tmp_path: Path) -> None:
     source = copy_example(tmp_path / "storefront")
@@ -46,6 +49,7 @@ def test_fix_apply_writes_the_patch_and_only_it(sentient: Run, repo: Repo) -> No
     source = repo()
     result = sentient("fix", str(source), "--apply", "--thread", "applied")
     assert result.returncode == 0, result.stderr
+    assert f"applied to {source}" in result.stdout
     assert sorted(tree_of(source)) == ["calc.py", "test_calc.py"]
     assert (source / "calc.py").read_text() != CALC
     again = sentient("diff", "applied", "--apply", str(source))
@@ -98,6 +102,7 @@ def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> Non
     assert waiting.returncode == 5
     assert "sentient resume asks --answer approve" in waiting.stdout
     assert sentient("resume", "asks").returncode == 5
+    assert sentient("resume", "asks", "--answer", " ").returncode == 2
     assert sentient("resume", "asks", "--answer", "approve").returncode == 0
 
 
@@ -121,6 +126,18 @@ def test_run_snippet_passes_on_output_and_exit_code(sentient: Run) -> None:
     assert sentient("desktop", "list").stdout == before
 
 
+def test_run_over_its_time_is_killed_and_says_so(sentient: Run) -> None:
+    program = "import time\nprint('begun', flush=True)\ntime.sleep(60)\n"
+    done = sentient("run", "python", "-", "--timeout", "1", input=program)
+    assert (done.stdout, done.returncode) == ("begun\n", 124)
+    assert "no end after 1 s" in done.stderr
+
+
+def test_run_large_output_arrives_whole(sentient: Run) -> None:
+    done = sentient("run", "python", "-", input="print('x' * 3_000_000)\n")
+    assert len(done.stdout) == 3_000_001
+
+
 def test_doctor_good_machine_is_all_ok(sentient: Run) -> None:
     result = sentient("doctor")
     assert result.returncode == 0, result.stdout
@@ -134,6 +151,22 @@ def test_desktop_env_exports_lead_to_the_server(sentient: Run) -> None:
         "export E2B_SANDBOX_URL",
         "export E2B_API_KEY",
     ]
+
+
+def test_threads_killed_run_is_interrupted_and_a_live_one_running(
+    sentient: Run, home: Path
+) -> None:
+    ledger = Ledger(home / "ledger.db")
+    for thread in ("dead", "alive"):
+        ledger.save_thread(thread, status="running", source="x", input='{"secret": "x"}')
+    with thread_lease(home / "leases", "alive"):
+        rows = json.loads(sentient("threads", "--json").stdout)
+        assert sentient("show", "alive").stdout == "running, in another process\n"
+    status = {row["id"]: row["status"] for row in rows}
+    assert (status["dead"], status["alive"]) == ("interrupted", "running")
+    assert not any("input" in row for row in rows)
+    for thread in ("dead", "alive"):
+        ledger.forget_thread(thread)
 
 
 def test_fix_interrupted_once_stops_after_the_step_and_resumes(home: Path, repo: Repo) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tools.desktop import Desktop
+from tools.desktop import Desktop, Execution
 from tools.errors import EnvironmentFaultError, UsageError
 from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
 
@@ -124,20 +124,24 @@ async def run_tests(
         timeout_s=suite_timeout_s + 60,
         on_stdout=reader,
     )
-    if reader.result is None:
+    run = _validated(reader.result, execution)
+    log = await desktop.exec(
+        f"head -c 20000 {out}/pytest.log; echo; tail -c 20000 {out}/pytest.log"
+    )
+    return _without_canaries(run.model_copy(update={"log": log.stdout}), canary)
+
+
+def _validated(result: Any, execution: Execution) -> TestRun:
+    if result is None:
         why = "no end in time" if execution.timed_out else f"exit code {execution.exit_code}"
         raise EnvironmentFaultError(
             f"the test run left no result ({why}): {execution.stderr.strip()[-300:]}",
             hint="does a test kill every process, or fill the disk?",
         )
     try:
-        run = TestRun.model_validate(reader.result)
+        return TestRun.model_validate(result)
     except ValidationError as error:
         raise EnvironmentFaultError(f"the test result is malformed: {error}") from error
-    log = await desktop.exec(
-        f"head -c 20000 {out}/pytest.log; echo; tail -c 20000 {out}/pytest.log"
-    )
-    return _without_canaries(run.model_copy(update={"log": log.stdout}), canary)
 
 
 def _without_canaries(run: TestRun, token: str) -> TestRun:

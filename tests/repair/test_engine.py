@@ -1,28 +1,8 @@
 """The engine as a program, on small repositories of the kinds that come up."""
 
 import time
-from collections.abc import Callable
-from typing import Any
 
-Repair = Callable[..., Any]
-
-CLAMP = """
-    def clamp(value, low, high):
-        if value < low:
-            return low
-        if value < high:
-            return high
-        return value
-"""
-TEST_CLAMP = """
-    import pytest
-    from clamp import clamp
-
-    @pytest.mark.parametrize("value, result", [(5, 5), (-1, 0), (11, 10), (0, 0), (10, 10)])
-    def test_clamp(value, result):
-        print("noise on standard output")
-        assert clamp(value, 0, 10) == result
-"""
+from engine_samples import CLAMP, TEST_CLAMP, Repair
 
 
 def test_engine_one_fault_is_fixed_with_a_minimal_edit(repair: Repair) -> None:

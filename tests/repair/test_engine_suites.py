@@ -1,27 +1,6 @@
 """The engine as a program, on suites that hang, die, keep state or are laid out differently."""
 
-from collections.abc import Callable
-from typing import Any
-
-Repair = Callable[..., Any]
-
-CLAMP = """
-    def clamp(value, low, high):
-        if value < low:
-            return low
-        if value < high:
-            return high
-        return value
-"""
-TEST_CLAMP = """
-    import pytest
-    from clamp import clamp
-
-    @pytest.mark.parametrize("value, result", [(5, 5), (-1, 0), (11, 10), (0, 0), (10, 10)])
-    def test_clamp(value, result):
-        print("noise on standard output")
-        assert clamp(value, 0, 10) == result
-"""
+from engine_samples import CLAMP, TEST_CLAMP, Repair
 
 
 def test_engine_hanging_loop_is_fixed(repair: Repair) -> None:

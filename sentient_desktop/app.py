@@ -21,24 +21,27 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from sentient_desktop.control.idempotency import Replays
 from sentient_desktop.control.routes import control_routes
 from sentient_desktop.desktop import Desktop, gone
 from sentient_desktop.envd.access import require_file_access
-from sentient_desktop.envd.endpoint import serve_envd
+from sentient_desktop.envd.endpoint import require_credentials, serve_envd
 from sentient_desktop.errors import (
     AgentError,
     AgentGoneError,
     ApiError,
     BootError,
     DesktopError,
+    DiskError,
     FreezeError,
 )
 from sentient_desktop.fleet import Fleet
+from sentient_desktop.rpc.fields import parse_decimal
 from sentient_desktop.settings import ENVD_PORT, INTERPRETER_PORT
 
 AUTO_RESUME_S = 300
 
-_HOST = re.compile(r"^(\d+)-([a-z0-9]+)\.")
+_HOST = re.compile(r"^([0-9]{1,5})-([a-z0-9]+)\.")
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class App:
         async def run(app: Starlette) -> AsyncIterator[None]:
             async with lifespan() as fleet:
                 app.state.fleet = fleet
+                app.state.replays = Replays()
                 yield
 
         return run
@@ -112,7 +116,8 @@ class App:
         desktop = self._fleet.desktops.get(desktop_id)
         if desktop is None or desktop.deleted:
             raise gone(desktop_id)
-        if desktop.record.state == "paused" and desktop.record.auto_resume:
+        if desktop.record.state == "paused" and desktop.record.auto_resume and port == ENVD_PORT:
+            require_credentials(desktop.record.token, Request(scope))
             await desktop.resume(max(AUTO_RESUME_S, desktop.record.timeout_s))
         if desktop.record.state != "running" or desktop.record.end_at <= time.time():
             raise gone(desktop_id)
@@ -164,9 +169,10 @@ def find_target(headers: Headers) -> tuple[str, int] | None:
     if desktop_id is None and port is None:
         match = _HOST.match(headers.get("host", ""))
         return (match[2], int(match[1])) if match else None
-    if not desktop_id or not port or not port.isdigit():
+    number = parse_decimal(port or "", 5)
+    if not desktop_id or number is None:
         raise ApiError(400, "E2b-Sandbox-Id and E2b-Sandbox-Port must come together")
-    return desktop_id, int(port)
+    return desktop_id, number
 
 
 def error_response(error: DesktopError) -> Response:
@@ -181,6 +187,8 @@ def error_response(error: DesktopError) -> Response:
             headers["should-retry"] = "false"
     elif isinstance(error, AgentGoneError):
         body["code"] = 502
+    elif isinstance(error, DiskError):
+        body["code"] = error.status
     elif isinstance(error, BootError | AgentError | FreezeError):
         body["code"] = 500
         _log.error("%s", error)

@@ -7,21 +7,27 @@ the server for example, is booted again from its disk on the next use.
 
 import asyncio
 import contextlib
-import os
+import logging
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
 from sentient_desktop.envd.commands import CommandTable
-from sentient_desktop.errors import ApiError, BootError, DesktopError
+from sentient_desktop.errors import ApiError, BootError, DesktopError, DiskError
 from sentient_desktop.sandbox.boot import RunningJail, Spawner
 from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.freeze import freeze, thaw
 from sentient_desktop.state import read_start_time
-from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore, remove_tree
+from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
 from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
+from sentient_desktop.store.trees import remove_tree
+
+_log = logging.getLogger(__name__)
+
+
+Work = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Desktop:
         self._workshop = workshop
         self._frozen: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
+        self._postponed: list[tuple[Work, Callable[[], None]]] = []
 
     @property
     def id(self) -> str:
@@ -89,6 +96,7 @@ class Desktop:
             uid=record.uid,
             log=self.home / "boot.log",
             on_exit=commands.on_exit,
+            on_spawn=self._note_spawn,
         )
         self.commands = commands
         record.monitor_pid, record.init_pid = self.jail.monitor_pid, self.jail.init_pid
@@ -96,6 +104,13 @@ class Desktop:
         record.init_start = read_start_time(record.init_pid) or 0
         await asyncio.to_thread(workshop.registry.save, record)
         return self.jail
+
+    async def _note_spawn(self, monitor_pid: int) -> None:
+        """Register a jail that is still booting: a crash now leaves its end to the sweep."""
+        record = self.record
+        record.monitor_pid, record.monitor_start = monitor_pid, read_start_time(monitor_pid) or 0
+        record.init_pid = record.init_start = 0
+        await asyncio.to_thread(self._workshop.registry.save, record)
 
     async def start(self) -> None:
         """Boot a desktop that was just made."""
@@ -141,6 +156,9 @@ class Desktop:
             self.record.timeout_s = timeout_s
             await asyncio.to_thread(self._workshop.registry.save, self.record)
             await self._boot()
+            postponed, self._postponed = self._postponed, []
+            for make, _ in postponed:
+                self.keep(make())
             return was_paused
 
     async def set_timeout(self, timeout_s: int) -> None:
@@ -186,14 +204,20 @@ class Desktop:
             return record
 
     async def delete(self) -> None:
-        """End all processes and remove the disk and the row. Idempotent."""
+        """End all processes and remove the disk and the row. Idempotent.
+
+        Files that resist stay without a row, which is what the sweep of the next start looks for.
+        """
         async with self.lock:
             if self.deleted:
                 return
-            self.deleted = True
             await self._stop()
-            await asyncio.to_thread(remove_tree, self.home)
+            try:
+                await asyncio.to_thread(remove_tree, self.home)
+            except DiskError:
+                _log.exception("the files of desktop %s wait for the next start", self.id)
             await asyncio.to_thread(self._workshop.registry.delete, self.record)
+            self.deleted = True
 
     async def shut_down(self) -> None:
         """End all processes but keep the desktop: the server is about to exit."""
@@ -206,12 +230,25 @@ class Desktop:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    def when_awake(self, make: Work, otherwise: Callable[[], None] = lambda: None) -> None:
+        """Keep some work on the processes; while the desktop is paused, not before it resumes.
+
+        ``otherwise`` is called instead when the processes end before that.
+        """
+        if self.record.state == "running":
+            self.keep(make())
+        else:
+            self._postponed.append((make, otherwise))
+
     async def _stop(self) -> None:
         if self.jail is not None:
             await self.jail.stop()
             self.commands.abandon()
             self.jail = None
         self._frozen = []
+        postponed, self._postponed = self._postponed, []
+        for _, otherwise in postponed:
+            otherwise()
 
     def _thaw(self) -> None:
         frozen, self._frozen = self._frozen, []
@@ -230,15 +267,3 @@ async def _quietly(work: Coroutine[None, None, None]) -> None:
 def gone(desktop_id: str) -> ApiError:
     """Return the 502 the SDKs read as "not running": the phrase is part of the protocol."""
     return ApiError(502, f"The sandbox was not found ({desktop_id})")
-
-
-def disk_usage(folder: Path) -> int:
-    """Sum the bytes allocated below a folder. Blocks; tolerates files that vanish meanwhile."""
-    total = 0
-    for current, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(current, name)).st_blocks * 512  # noqa: PTH118
-            except OSError:
-                continue
-    return total

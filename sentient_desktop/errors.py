@@ -57,6 +57,14 @@ class FreezeError(DesktopError):
     """The processes of a desktop could not be brought to a standstill."""
 
 
+class DiskError(DesktopError):
+    """A desktop's files could not be copied or deleted; ``status`` is the HTTP answer to that."""
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class LaunchError(DesktopError):
     """The server could not be started or reached."""
 

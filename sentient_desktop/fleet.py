@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from sentient_desktop.desktop import Desktop, Workshop
-from sentient_desktop.errors import ApiError, DesktopError
+from sentient_desktop.errors import ApiError
 from sentient_desktop.sandbox.runtime import host_is_root
 from sentient_desktop.state import read_start_time
 from sentient_desktop.store.layers import (
     LayerStore,
-    copy_tree,
     make_folder,
     make_skeleton,
-    remove_tree,
+    remove_others,
 )
 from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
+from sentient_desktop.store.trees import copy_tree
 
 TEMPLATES = frozenset({"base", "code-interpreter-v1"})
 """Template names create() knows besides snapshots; the second is the SDK's default."""
@@ -63,7 +63,7 @@ class Fleet:
             token=secrets.token_hex(20),
             started_at=now,
             end_at=now + choices["timeout_s"],
-            layers=list(source.layers) if source and self._workshop.overlay else [],
+            layers=list(source.layers) if source else [],
             **choices,
         )
         desktop = Desktop(record, self._folder / record.id, self._workshop)
@@ -86,6 +86,7 @@ class Fleet:
         make_folder(home, record.uid)
         if not self._workshop.overlay and source is not None:
             copy_tree(self._workshop.layers.path(source.layers[-1]), desktop.disk)
+            record.layers = []  # a plain disk stands on nothing once it is copied
             return
         make_folder(desktop.disk, record.uid)
         if self._workshop.overlay:
@@ -156,7 +157,7 @@ class Fleet:
                 if record.state == "running" and record.end_at <= now and not desktop.lock.locked():
                     try:
                         await self._end(desktop)
-                    except (DesktopError, OSError):
+                    except Exception:  # noqa: BLE001 - one desktop must not end the reaping of all
                         _log.exception("could not end desktop %s", desktop.id)
 
     async def _end(self, desktop: Desktop) -> None:
@@ -174,7 +175,8 @@ def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
     """Clean up after a server that did not exit properly. Blocks; call before anything boots.
 
     Kills jails the registry proves ours (same pid, same start time), waits until they are gone,
-    and removes disks without a row, rows without a disk, and layers nobody names.
+    and removes disks without a row, rows without a disk, and layers nobody names. What cannot be
+    removed is logged and left for the next start: one stubborn folder must not stop the server.
     """
     folder.mkdir(mode=0o755, exist_ok=True)
     records = registry.desktops()
@@ -186,10 +188,7 @@ def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
             _end_process(pid, start)
         if not (folder / record.id).is_dir():
             registry.delete(record)
-    known = {record.id for record in records}
-    for path in folder.iterdir():
-        if path.name not in known:
-            remove_tree(path)
+    remove_others(folder, {record.id for record in records})
     layers.keep_only(_layers_of(registry.desktops()) | _layers_of(registry.snapshots()))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import secrets
 import socket
 import sys
@@ -26,6 +27,7 @@ from sentient_desktop.state import read_state, write_state
 from sentient_desktop.store.layers import LayerStore
 from sentient_desktop.store.registry import Registry
 
+OPEN_FILES = 65536
 SHUTDOWN_GRACE_S = 3
 KEEPALIVE_S = 900
 """Longer than the 300 s the SDKs keep an idle connection: the client must be the one to close it,
@@ -45,6 +47,14 @@ def _lock(data_dir: Path) -> int:
         os.close(fd)
         raise LaunchError(f"another desktop server is using {data_dir}") from None
     return fd
+
+
+def _allow_many_files() -> None:
+    """Raise the soft bound on descriptors, often 1024, towards the hard one; commands need them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(settings: Settings, last_port: int) -> socket.socket:
@@ -130,6 +140,7 @@ def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None
         ProbeError: this machine cannot isolate desktops.
     """
     os.umask(0o022)
+    _allow_many_files()
     data_dir = settings.data_dir
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     data_dir.chmod(0o700)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from sentient_desktop.errors import ApiError
+from sentient_desktop.rpc.fields import parse_decimal
 from sentient_desktop.settings import FRAME_LIMIT_BYTES, MAX_TIMEOUT_S
 
 PAGE_LIMIT = 100
@@ -30,6 +31,10 @@ async def read_body(request: Request) -> dict[str, Any]:
         raise ApiError(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError(400, "the body is not a JSON object")
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise ApiError(400, "the body has text that is not Unicode") from None
     return body
 
 
@@ -59,6 +64,19 @@ def read_text_map(body: dict[str, Any], field: str) -> dict[str, str]:
     return dict(value)
 
 
+def read_environment(body: dict[str, Any], field: str) -> dict[str, str]:
+    """Read variables every command will start with; absent means none.
+
+    Raises:
+        ApiError: 400 for what no process could be started with.
+    """
+    found = read_text_map(body, field)
+    for name, value in found.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ApiError(400, f"{field}: {name!r} cannot be an environment variable")
+    return found
+
+
 def paginate(
     items: list[T], limit: str | None, token: str | None
 ) -> tuple[list[T], dict[str, str]]:
@@ -67,10 +85,10 @@ def paginate(
     Raises:
         ApiError: 400 for a limit or token that is not a number.
     """
-    if not (limit or "1").isdigit() or not (token or "0").isdigit():
-        raise ApiError(400, "limit and nextToken must be numbers")
-    size = min(max(1, int(limit or PAGE_LIMIT)), PAGE_LIMIT)
-    start = int(token or 0)
+    wished, start = parse_decimal(limit or str(PAGE_LIMIT)), parse_decimal(token or "0")
+    if wished is None or start is None:
+        raise ApiError(400, "limit and nextToken must be numbers of at most ten digits")
+    size = min(max(1, wished), PAGE_LIMIT)
     end = start + size
     headers = {"x-next-token": str(end)} if end < len(items) else {}
     return items[start:end], headers

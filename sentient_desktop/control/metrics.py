@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sentient_desktop.desktop import Desktop, disk_usage
+from sentient_desktop.desktop import Desktop
 from sentient_desktop.sandbox.freeze import walk_tree
+from sentient_desktop.store.trees import disk_usage
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -14,7 +14,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sentient_desktop.control.body import paginate, read_body, read_text_map, read_timeout
+from sentient_desktop.control.body import (
+    paginate,
+    read_body,
+    read_environment,
+    read_text_map,
+    read_timeout,
+)
+from sentient_desktop.control.idempotency import HEADER, Replays
 from sentient_desktop.control.metrics import measure
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import ApiError
@@ -82,23 +89,32 @@ def detail_body(record: DesktopRecord) -> dict[str, Any]:
 
 
 async def create(request: Request) -> Response:
-    """Make a desktop from a template or a snapshot."""
+    """Make a desktop from a template or a snapshot, once per Idempotency-Key."""
     body = await read_body(request)
+    if key := request.headers.get(HEADER):
+        replays: Replays = request.app.state.replays
+        answer = await replays.once(key, body, lambda: _create(_fleet(request), body))
+    else:
+        answer = await _create(_fleet(request), body)
+    return JSONResponse(answer, status_code=201)
+
+
+async def _create(fleet: Fleet, body: dict[str, Any]) -> dict[str, Any]:
     _refuse_unsupported(body)
     template = body.get("templateID")
     if not isinstance(template, str) or not template:
         raise ApiError(400, "templateID is required")
     auto_resume = body.get("autoResume") or {}
-    desktop = await _fleet(request).create(
+    desktop = await fleet.create(
         urllib.parse.unquote(template),
         timeout_s=read_timeout(body, DEFAULT_TIMEOUT_S),
         metadata=read_text_map(body, "metadata"),
-        envs=read_text_map(body, "envVars"),
+        envs=read_environment(body, "envVars"),
         auto_pause=bool(body.get("autoPause")),
         auto_pause_memory=body.get("autoPauseMemory", True) is not False,
         auto_resume=isinstance(auto_resume, dict) and bool(auto_resume.get("enabled")),
     )
-    return JSONResponse(connection_body(desktop.record), status_code=201)
+    return connection_body(desktop.record)
 
 
 def _refuse_unsupported(body: dict[str, Any]) -> None:
@@ -195,5 +211,5 @@ def _parse_time(text: str) -> float:
     try:
         # An unescaped + in the query arrives as a blank.
         return datetime.fromisoformat(text.replace(" ", "+")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ApiError(400, f"startedAfter is not a time: {text}") from None

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 
 from sentient_desktop.errors import ApiError, RpcError
+from sentient_desktop.rpc.fields import parse_decimal
 
 USERS = frozenset({"", "user"})
 """Commands and files belong to ``user``; a desktop has no root to offer."""
@@ -54,7 +55,7 @@ def require_file_access(
     wanted = sign(query.get("path", ""), operation, query.get("username", ""), token, expiration)
     if not hmac.compare_digest(signature.encode(), wanted.encode()):
         raise ApiError(401, "invalid signature")
-    if expiration and not (expiration.isdigit() and int(expiration) >= time.time()):
+    if expiration and (parse_decimal(expiration, 18) or 0) < time.time():
         raise ApiError(401, "signature is already expired")
 
 

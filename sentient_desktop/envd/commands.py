@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sentient_desktop.errors import RpcError
@@ -23,9 +23,15 @@ SUBSCRIBER_LIMIT_BYTES = 1 << 18
 QUIET_S = 0.25
 """How long an exited command's output may stay open and silent (held by a daemon it left)."""
 
+GRACE_S = 3.0
+"""How long it is read when it is not silent: far longer than its own last pipeful needs."""
+
 RETAIN_S = 900.0
 RETAIN_COUNT = 512
 """How long, and how many, ended commands are remembered for a late Connect."""
+
+OPEN_LIMIT = 256
+"""Commands of one desktop that may run at once; each holds up to three descriptors here."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,14 @@ class Subscription:
 class Command:
     """One started process. Made by a CommandTable; lives on the event loop's thread."""
 
-    def __init__(self, pid: int, mark: str, spec: CommandSpec, streams: dict[str, int]) -> None:
+    def __init__(
+        self,
+        pid: int,
+        mark: str,
+        spec: CommandSpec,
+        streams: dict[str, int],
+        let_go: Callable[[Sequence[int]], None],
+    ) -> None:
         self.pid = pid
         self.mark = mark
         self.spec = spec
@@ -104,6 +117,7 @@ class Command:
         self.expired = False
         """Whether its deadline passed and it is being killed for that."""
         self._deadline: asyncio.TimerHandle | None = None
+        self._let_go = let_go
         self._open = dict(streams)
         self._paused = False
         self._exit_code: int | None = None
@@ -177,12 +191,15 @@ class Command:
 
     async def _finish_when_quiet(self) -> None:
         self._last_output = max(self._last_output, time.monotonic())
+        read_s = 0.0
         while self.end is None:
             silent_s = 0.0 if self._paused else time.monotonic() - self._last_output
-            if silent_s >= QUIET_S:
+            if silent_s >= QUIET_S or read_s >= GRACE_S:
                 self._finish()
             else:
-                await asyncio.sleep(QUIET_S - silent_s)
+                pause_s = QUIET_S - silent_s
+                read_s += 0.0 if self._paused else pause_s
+                await asyncio.sleep(pause_s)
 
     def _finish(self) -> None:
         if self.end is not None:
@@ -194,10 +211,21 @@ class Command:
         for subscription in self._subscriptions:
             subscription.put(self.end)
         self._subscriptions.clear()
-        self._paused = True
-        self._resume()  # whatever a left-behind daemon still writes is read and dropped
         if self._stdin is not None and self._stdin not in self._open.values():
             self._release_stdin()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Stop reading what a left-behind daemon may still write; an ended terminal is closed."""
+        loop, kept = asyncio.get_running_loop(), []
+        for fd in self._open.values():
+            loop.remove_reader(fd)
+            if fd != self._stdin:
+                kept.append(fd)
+        self._open.clear()
+        self._release_stdin()
+        if kept:
+            self._let_go(kept)
 
     def abandon(self) -> None:
         """Close everything: the desktop's processes are gone."""
@@ -262,6 +290,7 @@ class CommandTable:
     def __init__(self) -> None:
         self._commands: dict[int, Command] = {}
         self._early_exits: dict[int, int] = {}
+        self._starting = 0
 
     def add(self, command: Command) -> None:
         """Register a command whose pid the agent just reported."""
@@ -279,6 +308,22 @@ class CommandTable:
             command.on_exit(code)
         elif len(self._early_exits) < RETAIN_COUNT:
             self._early_exits[pid] = code
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Take one more command's place while it is being started.
+
+        Raises:
+            RpcError: ``resource_exhausted``.
+        """
+        if len(self.running()) + self._starting >= OPEN_LIMIT:
+            text = f"{OPEN_LIMIT} commands are running in this desktop already; end one first"
+            raise RpcError("resource_exhausted", text)
+        self._starting += 1
+        try:
+            yield
+        finally:
+            self._starting -= 1
 
     def running(self) -> list[Command]:
         """Return the commands that have not ended, oldest first."""

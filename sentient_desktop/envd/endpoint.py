@@ -12,6 +12,7 @@ from sentient_desktop.envd.filesystem import filesystem_service
 from sentient_desktop.envd.process import process_service
 from sentient_desktop.errors import ApiError, RpcError
 from sentient_desktop.rpc.codec import END_OF_STREAM, encode, envelope, error_body, status_of
+from sentient_desktop.rpc.fields import parse_decimal
 from sentient_desktop.rpc.service import Call, Service, serve
 
 DEFAULT_KEEPALIVE_S = 90.0
@@ -43,6 +44,18 @@ async def serve_envd(desktop: Desktop, scope: Scope, receive: Receive, send: Sen
         raise ApiError(404, f"envd has nothing at {path}")
 
 
+def require_credentials(token: str, request: Request) -> None:
+    """Demand what a request must show before a paused desktop is woken for it.
+
+    Raises:
+        ApiError: 401.
+    """
+    if request.url.path == "/files":
+        require_file_access(request.method, request.headers, request.query_params, token)
+    else:
+        require_token(request.headers, token)
+
+
 def _service(desktop: Desktop, path: str) -> Service | None:
     if path.startswith("/process.Process/"):
         return process_service(desktop)
@@ -69,15 +82,26 @@ def read_call(headers: Headers) -> Call:
     """Read what a method may know about its request from the headers.
 
     Raises:
-        RpcError: ``unauthenticated`` for an unknown user.
+        RpcError: ``unauthenticated`` for an unknown user, ``invalid_argument`` for a header that
+            should be a number and is not.
     """
-    timeout_ms = headers.get("connect-timeout-ms", "")
-    keepalive = headers.get("keepalive-ping-interval", "")
+    timeout_ms = _read_header(headers, "connect-timeout-ms")
+    keepalive_s = _read_header(headers, "keepalive-ping-interval")
     return Call(
         user=user_of(headers),
-        timeout_s=int(timeout_ms) / 1000 if timeout_ms.isdigit() and int(timeout_ms) else None,
-        keepalive_s=float(keepalive) if keepalive.isdigit() else DEFAULT_KEEPALIVE_S,
+        timeout_s=timeout_ms / 1000 if timeout_ms else None,
+        keepalive_s=DEFAULT_KEEPALIVE_S if keepalive_s is None else max(1.0, keepalive_s),
     )
+
+
+def _read_header(headers: Headers, name: str) -> int | None:
+    text = headers.get(name)
+    if not text:
+        return None
+    number = parse_decimal(text)
+    if number is None:
+        raise RpcError("invalid_argument", f"{name} must be a number of at most ten digits")
+    return number
 
 
 def _refuse_rpc(error: RpcError, headers: Headers) -> Response:

@@ -46,7 +46,7 @@ async def download(desktop: Desktop, request: Request) -> Response:
     try:
         os.set_blocking(writer, True)  # the agent's end; the flag belongs to the open pipe end
         reply = await jail.channel.call("read", fds=[writer], path=path, timeout_s=OPEN_TIMEOUT_S)
-        size = int(reply["size"])
+        size = _size_of(reply)
     except AgentError as error:
         os.close(reader)
         raise file_error(error) from error
@@ -60,6 +60,13 @@ async def download(desktop: Desktop, request: Request) -> Response:
         media_type="application/octet-stream",
         headers={"content-length": str(size)},
     )
+
+
+def _size_of(reply: dict[str, Any]) -> int:
+    size = reply.get("size")
+    if not isinstance(size, int) or size < 0:
+        raise AgentError("EPROTO", "the agent's answer has no size")
+    return size
 
 
 async def _drain(reader: int, size: int) -> AsyncIterator[bytes]:

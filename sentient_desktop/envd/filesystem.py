@@ -11,6 +11,7 @@ from typing import Any
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import AgentError, RpcError
 from sentient_desktop.rpc.codec import Message
+from sentient_desktop.rpc.fields import read_number, read_text
 from sentient_desktop.rpc.service import Call, Service, Unary
 
 TREE_TIMEOUT_S = 300.0
@@ -69,7 +70,7 @@ class FilesystemService:
 
     async def list_dir(self, _call: Call, message: Message) -> Message:
         """List a folder ``depth`` levels deep (0 and absent mean 1)."""
-        depth = int(message.get("depth") or 1)
+        depth = read_number(message, "depth") or 1
         reply = await self._call("list", path=_path(message, "path"), depth=depth)
         entries = reply.get("entries")
         if not isinstance(entries, list):
@@ -91,10 +92,7 @@ class FilesystemService:
 
 
 def _path(message: Message, key: str) -> str:
-    path = str(message.get(key, ""))
-    if "\0" in path:
-        raise RpcError("invalid_argument", f"{key} contains a null byte")
-    return path
+    return read_text(message, key) or ""
 
 
 def entry_message(entry: Any) -> Message:

@@ -11,8 +11,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.envd.commands import (
@@ -27,6 +26,14 @@ from sentient_desktop.envd.commands import (
 )
 from sentient_desktop.errors import RpcError
 from sentient_desktop.rpc.codec import Message, decode_bytes
+from sentient_desktop.rpc.fields import (
+    read_flag,
+    read_number,
+    read_object,
+    read_text,
+    read_text_map,
+    read_texts,
+)
 from sentient_desktop.rpc.service import Call, Service
 from sentient_desktop.sandbox.pipes import close_all
 from sentient_desktop.sandbox.runtime import command_environment
@@ -72,9 +79,20 @@ class ProcessService:
             text = f"process {command.pid} was killed after {call.timeout_s:g} s"
             raise RpcError("deadline_exceeded", text)
 
+    def _let_go(self, fds: Sequence[int]) -> None:
+        self._desktop.when_awake(lambda: self._hand_over(fds), otherwise=lambda: close_all(fds))
+
+    async def _hand_over(self, fds: Sequence[int]) -> None:
+        """Leave the output of daemons to the agent: their writes go on, at the guest's expense."""
+        try:
+            if (jail := self._desktop.jail) is not None:
+                await jail.channel.call("drain", fds=fds)
+        finally:
+            close_all(fds)
+
     def _expire(self, command: Command) -> None:
         command.expired = True
-        self._desktop.keep(self._kill_tree(command))
+        self._desktop.when_awake(lambda: self._kill_tree(command))
 
     async def connect(self, call: Call, message: Message) -> AsyncIterator[Message]:
         """Follow a command started earlier, from now on; an ended one just says how it ended."""
@@ -96,12 +114,12 @@ class ProcessService:
         """Write a stream of input to the command its first message names."""
         command: Command | None = None
         async for message in messages:
-            if "start" in message:
-                command = self._find(message["start"])
-            elif "data" in message:
+            if (start := read_object(message, "start")) is not None:
+                command = self._find(start)
+            elif (data := read_object(message, "data")) is not None:
                 if command is None:
                     raise RpcError("invalid_argument", "the stream must begin with a start")
-                await command.type(_input_of(message["data"]))
+                await command.type(_input_of(data))
         return {}
 
     async def close_stdin(self, _call: Call, message: Message) -> Message:
@@ -111,7 +129,7 @@ class ProcessService:
 
     async def send_signal(self, _call: Call, message: Message) -> Message:
         """Signal a command's process group; SIGKILL takes its whole tree."""
-        name = message.get("signal")
+        name = read_text(message, "signal")
         if name not in _SIGNALS:
             raise RpcError("invalid_argument", f"signal {name} is not one of {sorted(_SIGNALS)}")
         command = self._find(message)
@@ -124,44 +142,43 @@ class ProcessService:
 
     async def update(self, _call: Call, message: Message) -> Message:
         """Resize a command's terminal."""
-        command = self._find(message)
-        size = (message.get("pty") or {}).get("size")
-        if size:
+        command, pty = self._find(message), read_object(message, "pty") or {}
+        if size := _size_of(pty):
             jail = await self._desktop.ensure_booted()
             await jail.channel.call("resize", pid=command.pid, pty=size)
         return {}
 
     def _find(self, message: Message, *, ended: bool = False) -> Command:
-        selector = message.get("process") or {}
+        selector = read_object(message, "process") or {}
         table: CommandTable = self._desktop.commands
-        return table.find(pid=selector.get("pid"), tag=selector.get("tag"), ended=ended)
+        pid, tag = read_number(selector, "pid"), read_text(selector, "tag")
+        return table.find(pid=pid, tag=tag, ended=ended)
 
     async def _kill_tree(self, command: Command) -> None:
         jail = await self._desktop.ensure_booted()
         await jail.channel.call("kill_tree", pid=command.pid, mark=command.mark)
 
     async def _start(self, message: Message) -> Command:
-        config = message.get("process") or {}
-        spec = CommandSpec(
-            cmd=str(config.get("cmd", "")),
-            args=[str(arg) for arg in config.get("args", [])],
-            envs={str(k): str(v) for k, v in (config.get("envs") or {}).items()},
-            cwd=config.get("cwd"),
-            tag=message.get("tag"),
-        )
-        if not spec.cmd:
-            raise RpcError("invalid_argument", "process.cmd is empty")
-        pty = message.get("pty")
-        plumbing = _Plumbing.terminal() if pty is not None else _Plumbing.pipes(message)
-        try:
-            return await self._spawn(spec, plumbing, pty)
-        except BaseException:
-            close_all(plumbing.ours)
-            raise
-        finally:
-            close_all(plumbing.theirs)
+        spec, pty = _spec_of(message), read_object(message, "pty")
+        size = None if pty is None else _size_of(pty)
+        stdin = read_flag(message, "stdin", default=True)  # absent means with, as in old SDKs
+        with self._desktop.commands.starting():
+            try:
+                plumbing = _Plumbing.pipes(stdin=stdin) if pty is None else _Plumbing.terminal()
+            except OSError as error:
+                text = f"no descriptors are left for a command: {error.strerror}"
+                raise RpcError("resource_exhausted", text) from error
+            try:
+                return await self._spawn(spec, plumbing, size)
+            except BaseException:
+                close_all(plumbing.ours)
+                raise
+            finally:
+                close_all(plumbing.theirs)
 
-    async def _spawn(self, spec: CommandSpec, plumbing: "_Plumbing", pty: Any) -> Command:
+    async def _spawn(
+        self, spec: CommandSpec, plumbing: "_Plumbing", size: Message | None
+    ) -> Command:
         jail = await self._desktop.ensure_booted()
         record, mark = self._desktop.record, secrets.token_hex(8)
         reply = await jail.channel.call(
@@ -171,12 +188,12 @@ class ProcessService:
             env=command_environment(record.id, record.template) | record.envs | spec.envs,
             cwd=spec.cwd or "",
             mark=mark,
-            pty=None if pty is None else (pty.get("size") or {}),
+            pty=size,
         )
         pid = reply.get("pid")
         if not isinstance(pid, int):
             raise RpcError("internal", "the agent did not report a pid")
-        command = Command(pid, mark, spec, plumbing.streams)
+        command = Command(pid, mark, spec, plumbing.streams, self._let_go)
         if plumbing.stdin is not None:
             command.give_stdin(plumbing.stdin)
         self._desktop.commands.add(command)
@@ -204,17 +221,42 @@ class _Plumbing:
         return cls([theirs.detach()], {"pty": fd}, fd)
 
     @classmethod
-    def pipes(cls, message: Message) -> "_Plumbing":
-        """A pipe for each stream; without stdin (absent means with, as in old SDKs) /dev/null."""
-        out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
-        error_reader, error_writer = os.pipe2(os.O_CLOEXEC)
-        stdin = None
-        if message.get("stdin", True):
-            in_reader, stdin = os.pipe2(os.O_CLOEXEC)
-        else:
-            in_reader = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    def pipes(cls, *, stdin: bool) -> "_Plumbing":
+        """A pipe for each stream; without stdin, /dev/null in its place."""
+        opened: list[int] = []
+        try:
+            for _ in range(3 if stdin else 2):
+                opened += os.pipe2(os.O_CLOEXEC)
+            if not stdin:
+                opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            close_all(opened)
+            raise
+        out_reader, out_writer, error_reader, error_writer, in_reader, *in_writer = opened
         streams = {"stdout": out_reader, "stderr": error_reader}
-        return cls([in_reader, out_writer, error_writer], streams, stdin)
+        theirs = [in_reader, out_writer, error_writer]
+        return cls(theirs, streams, in_writer[0] if in_writer else None)
+
+
+def _spec_of(message: Message) -> CommandSpec:
+    config = read_object(message, "process") or {}
+    cmd = read_text(config, "cmd")
+    if not cmd:
+        raise RpcError("invalid_argument", "process.cmd is empty")
+    return CommandSpec(
+        cmd=cmd,
+        args=read_texts(config, "args"),
+        envs=read_text_map(config, "envs"),
+        cwd=read_text(config, "cwd"),
+        tag=read_text(message, "tag"),
+    )
+
+
+def _size_of(pty: Message) -> Message:
+    """Return the rows and columns a message gives; those it leaves out stay as they are."""
+    size = read_object(pty, "size") or {}
+    found = {name: read_number(size, name) for name in ("rows", "cols")}
+    return {name: number for name, number in found.items() if number}
 
 
 def _info(command: Command) -> Message:
@@ -229,7 +271,7 @@ def _info(command: Command) -> Message:
 
 
 def _input_of(message: Message) -> bytes:
-    given = message.get("input") or {}
+    given = read_object(message, "input") or {}
     return decode_bytes(given.get("stdin", given.get("pty", "")))
 
 

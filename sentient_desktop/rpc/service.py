@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from sentient_desktop.errors import AgentError, AgentGoneError, ApiError, RpcError
+from sentient_desktop.errors import AgentError, ApiError, DesktopError, RpcError
 from sentient_desktop.rpc.codec import (
     END_OF_STREAM,
     Message,
@@ -21,6 +22,8 @@ from sentient_desktop.rpc.codec import (
     status_of,
 )
 from sentient_desktop.settings import FRAME_LIMIT_BYTES
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,10 @@ def as_rpc_error(error: Exception) -> RpcError:
         return RpcError(_AGENT_CODES.get(error.errno_name, "internal"), error.message)
     if isinstance(error, ApiError) and error.status == 404:
         return RpcError("not_found", error.message)
-    return RpcError("unavailable", str(error))
+    if isinstance(error, DesktopError):
+        return RpcError("unavailable", str(error))
+    _log.error("a method failed", exc_info=error)
+    return RpcError("internal", f"internal error: {type(error).__name__}")
 
 
 async def serve(service: Service, method: str, call: Call, scope: Scope, *asgi: Any) -> None:
@@ -121,11 +127,11 @@ async def _serve_unary(handler: Unary, call: Call, request: Request, send: Send)
             reply = await handler(call, decode(await _read_body(request)))
     except TimeoutError:
         status, reply = 504, error_body(RpcError("deadline_exceeded", "the call took too long"))
-    except (RpcError, AgentError, AgentGoneError, ApiError) as error:
-        translated = as_rpc_error(error)
-        status, reply = status_of(translated.code), error_body(translated)
     except ClientDisconnect:
         return
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client gets it in its own form
+        translated = as_rpc_error(error)
+        status, reply = status_of(translated.code), error_body(translated)
     await _respond(send, status, b"application/json", encode(reply))
 
 
@@ -147,8 +153,7 @@ async def _serve_server_stream(
     try:
         # The whole request first: HTTP/1.1 clients give up a body they are still sending when
         # the response begins, and the message would arrive empty.
-        messages = [message async for message in read_envelopes(request.stream())]
-        replies = handler(call, _only(messages))
+        replies = handler(call, await _read_only(request))
     except ClientDisconnect:
         return
     except RpcError as refusal:
@@ -168,10 +173,16 @@ async def _serve_server_stream(
     await _end_stream(send, streaming.result())
 
 
-def _only(messages: list[Message]) -> Message:
-    if len(messages) != 1:
-        raise RpcError("invalid_argument", f"expected one message, got {len(messages)}")
-    return messages[0]
+async def _read_only(request: Request) -> Message:
+    """Read the one message of a call; a second one is refused without reading on."""
+    only: Message | None = None
+    async for message in read_envelopes(request.stream()):
+        if only is not None:
+            raise RpcError("invalid_argument", "expected one message, got more")
+        only = message
+    if only is None:
+        raise RpcError("invalid_argument", "expected one message, got none")
+    return only
 
 
 async def _pump(replies: AsyncIterator[Message], send: Send) -> RpcError | None:
@@ -180,7 +191,7 @@ async def _pump(replies: AsyncIterator[Message], send: Send) -> RpcError | None:
         async for reply in replies:
             body = envelope(encode(reply))
             await send({"type": "http.response.body", "body": body, "more_body": True})
-    except (RpcError, AgentError, AgentGoneError, ApiError) as error:
+    except Exception as error:  # noqa: BLE001 - as above
         return as_rpc_error(error)
     return None
 
@@ -200,10 +211,10 @@ async def _serve_client_stream(
             reply = await handler(call, read_envelopes(request.stream()))
     except TimeoutError:
         error = RpcError("deadline_exceeded", "the stream took too long")
-    except (RpcError, AgentError, AgentGoneError, ApiError) as caught:
-        error = as_rpc_error(caught)
     except ClientDisconnect:
         return
+    except Exception as caught:  # noqa: BLE001 - as above
+        error = as_rpc_error(caught)
     await _start_stream(send)
     if error is None:
         body = envelope(encode(reply))

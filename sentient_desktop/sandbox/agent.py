@@ -32,6 +32,10 @@ _PR_SET_DUMPABLE = 4
 Handler = Callable[[Request], Reply | None]
 
 
+def _refuse(request: Request) -> Reply:
+    raise Refused("ENOSYS", f"{request['op']} is not an operation")
+
+
 class Agent:
     """The main loop and its two kinds of work: quick calls inline, file work in threads."""
 
@@ -43,6 +47,7 @@ class Agent:
             "resize": processes.do_resize,
             "signal": processes.do_signal,
             "kill_tree": processes.do_kill_tree,
+            "drain": processes.do_drain,
             "ping": lambda _request: {},
         }
         self._threaded: dict[str, Handler] = {
@@ -58,8 +63,9 @@ class Agent:
             reply = {"error": error.name, "message": str(error)}
         except OSError as error:
             reply = {"error": errno.errorcode.get(error.errno or 0, "EIO"), "message": str(error)}
-        except (ValueError, RecursionError, MemoryError) as error:
-            reply = {"error": "EINVAL", "message": str(error)}
+        except Exception as error:
+            # Whatever the request was: this is pid 1, and with it everything in here would end.
+            reply = {"error": "EINVAL", "message": f"{type(error).__name__}: {error}"}
         finally:
             for fd in request["fds"]:
                 os.close(fd)
@@ -69,7 +75,7 @@ class Agent:
     def _dispatch(self, request: Request) -> None:
         handler = self._threaded.get(request["op"])
         if handler is None:
-            self._answer(self._inline[request["op"]], request)
+            self._answer(self._inline.get(request["op"], _refuse), request)
             return
         try:
             _thread.start_new_thread(self._answer, (handler, request))

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,10 @@ def stage_jail(jail: Jail) -> tuple[Jail, list[tuple[str, str]]]:
     ), folders
 
 
+async def _forget(_pid: int) -> None:
+    """Note nothing: a jail without a row just dies with the spawner."""
+
+
 class Spawner:
     """Client of the spawner process. One per server; calls are serialised."""
 
@@ -142,12 +146,12 @@ class Spawner:
         uid: int | None,
         log: Path,
         on_exit: Callable[[int, int], None],
-        on_spawn: Callable[[int], None] = lambda _pid: None,
+        on_spawn: Callable[[int], Awaitable[None]] = _forget,
     ) -> RunningJail:
         """Start a jail and wait until its agent reports ready.
 
         ``uid`` is the unprivileged host uid to become, for servers that are root; None otherwise.
-        ``on_spawn`` is told bubblewrap's pid at once, before the guest runs its first instruction.
+        ``on_spawn`` is told bubblewrap's pid at once and must be done before boot() returns.
 
         Raises:
             BootError: with the last line the jail wrote to ``log``.
@@ -168,11 +172,12 @@ class Spawner:
         finally:
             theirs.close()
             close_all([program, info_writer, log_fd])
-        on_spawn(pid)
         ended = self._ended.setdefault(pid, asyncio.Event())
         channel = AgentChannel(ours, on_exit)
         try:
-            init_pid = await _first_sign(channel, ended, info_reader, log)
+            init_pid, _ = await asyncio.gather(
+                _first_sign(channel, ended, info_reader, log), on_spawn(pid)
+            )
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

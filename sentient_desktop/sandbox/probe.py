@@ -16,8 +16,9 @@ from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.runtime import ensure_template, host_is_root
 from sentient_desktop.settings import Limits
-from sentient_desktop.store.layers import LayerStore, make_folder, make_skeleton, remove_tree
+from sentient_desktop.store.layers import LayerStore, make_folder, make_skeleton
 from sentient_desktop.store.registry import FIRST_UID
+from sentient_desktop.store.trees import remove_tree
 
 _REMEDIES = (
     ("uid map", "AppArmor restricts user namespaces: allow `userns` for the bwrap binary, or set "

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sentient_desktop.sandbox.argv import PYTHON_MOUNT
-from sentient_desktop.store.layers import flush, remove_tree
+from sentient_desktop.store.trees import flush, remove_tree
 
 DISTRIBUTIONS = (
     "pytest", "pluggy", "iniconfig", "packaging", "pygments", "pytest-timeout", "coverage",

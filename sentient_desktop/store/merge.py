@@ -5,12 +5,13 @@ an ordinary user it must run in a user namespace. Layers are immutable, so nothi
 """
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from sentient_desktop.store.trees import remove_tree
 
 
 def merge_chain(into: Path, layers: Sequence[Path]) -> None:
@@ -32,12 +33,18 @@ def _is_opaque(path: Path) -> bool:
 
 
 def _walk(root: Path) -> Iterable[tuple[Path, os.stat_result]]:
-    """Yield everything below ``root`` with its lstat, folders before their content."""
-    for entry in sorted(root.iterdir()):
+    """Yield everything below ``root`` with its lstat, folders before their content.
+
+    A stack, not recursion: guests nest deeper than Python recurses. Paths fit: copying to a longer
+    name is how every layer came to be.
+    """
+    waiting = sorted(root.iterdir(), reverse=True)
+    while waiting:
+        entry = waiting.pop()
         status = entry.lstat()
         yield entry, status
         if stat.S_ISDIR(status.st_mode):
-            yield from _walk(entry)
+            waiting += sorted(entry.iterdir(), reverse=True)
 
 
 def _drop_marks(root: Path) -> None:
@@ -57,7 +64,7 @@ def _merge(layer: Path, into: Path) -> None:
             continue
         was_dir, is_dir = stat.S_ISDIR(target.lstat().st_mode), stat.S_ISDIR(status.st_mode)
         if was_dir and (not is_dir or _is_opaque(path)):
-            shutil.rmtree(target)
+            remove_tree(target)
         elif is_dir and not was_dir:
             target.unlink()
     subprocess.run(

@@ -1,5 +1,7 @@
 """One real server for the whole folder, reached through the official SDK, stopped by its pid."""
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +25,21 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(data_dir: Path) -> Iterator[Endpoint]:
     yield ensure_server(data_dir)
     stop_server(data_dir)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, server: Endpoint, data_dir: Path) -> Iterator[Path]:
+    """A data folder whose parent nobody but its owner may enter, with its server ended after.
+
+    It starts with the session's template, which takes a second to build and never changes.
+    """
+    assert server
+    tmp_path.chmod(0o700)
+    (tmp_path / "data").mkdir()
+    templates = tmp_path / "data/templates"
+    shutil.copytree(data_dir / "templates", templates, symlinks=True, copy_function=os.link)
+    yield tmp_path / "data"
+    stop_server(tmp_path / "data")
 
 
 def sdk_options(endpoint: Endpoint) -> dict[str, Any]:

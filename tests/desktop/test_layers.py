@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sentient_desktop.store.layers import LayerStore, copy_tree, remove_tree
+from sentient_desktop.store.layers import LayerStore
+from sentient_desktop.store.trees import copy_tree, remove_tree
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,24 +15,9 @@ import httpx
 import pytest
 from e2b import AsyncSandbox, CommandExitException
 
-from sentient_desktop import Endpoint, LaunchError, ensure_server, find_server, stop_server
+from sentient_desktop import LaunchError, ensure_server, find_server, stop_server
 from sentient_desktop.sandbox.freeze import walk_tree
 from sentient_desktop.state import read_start_time
-
-
-@pytest.fixture
-def folder(tmp_path: Path, server: Endpoint, data_dir: Path) -> Iterator[Path]:
-    """A data folder whose parent nobody but its owner may enter, with its server ended after.
-
-    It starts with the session's template, which takes a second to build and never changes.
-    """
-    assert server
-    tmp_path.chmod(0o700)
-    (tmp_path / "data").mkdir()
-    templates = tmp_path / "data/templates"
-    shutil.copytree(data_dir / "templates", templates, symlinks=True, copy_function=os.link)
-    yield tmp_path / "data"
-    stop_server(tmp_path / "data")
 
 
 def test_ensure_called_at_once_by_many_gives_one_server(folder: Path) -> None:

@@ -11,13 +11,15 @@ import select
 import sys
 
 from sentient_desktop.sandbox.guest.files import resolve
-from sentient_desktop.sandbox.guest.wire import Channel, Refused, Reply, Request
+from sentient_desktop.sandbox.guest.wire import CHUNK, Channel, Refused, Reply, Request
 
 MARK = "SENTIENT_COMMAND"
 """Environment variable that ties a process to its command, wherever it moved in the tree."""
 
 TIOCSWINSZ = 0x5414
 KILL_ROUNDS = 20
+DRAIN_LIMIT = 1024
+"""Well below the agent's bound on descriptors, which file work and commands need too."""
 
 _libc = _ctypes.dlopen("libc.so.6", 2)
 
@@ -46,8 +48,9 @@ class Terminal:
     """A pseudo-terminal whose master side is relayed to one socket of the host's."""
 
     def __init__(self, size: dict[str, int]) -> None:
+        window = _window_size(size)
         self.master, self.slave = os.openpty()
-        self.resize(size)
+        call_libc("ioctl", self.master, TIOCSWINSZ, window)
 
     def resize(self, size: dict[str, int]) -> None:
         """Set rows and columns."""
@@ -81,6 +84,45 @@ class Terminal:
             self.master = -1
 
 
+class Drain:
+    """One thread that empties the output pipes ended commands left to their daemons."""
+
+    def __init__(self) -> None:
+        self._poller = select.epoll()
+        self._open: set[int] = set()
+        self._started = False
+
+    def add(self, fds: list[int]) -> None:
+        """Take copies of pipes; beyond the bound they are refused, and so closed for writers."""
+        if len(self._open) + len(fds) > DRAIN_LIMIT:
+            raise Refused("EMFILE", f"{DRAIN_LIMIT} pipes of ended commands are open already")
+        if not self._started:
+            try:
+                _thread.start_new_thread(self._run, ())
+            except RuntimeError:
+                raise Refused("EAGAIN", "the process table is full") from None
+            self._started = True
+        for fd in fds:
+            copy = os.dup(fd)
+            os.set_blocking(copy, False)
+            self._open.add(copy)
+            self._poller.register(copy, select.EPOLLIN)
+
+    def _run(self) -> None:
+        while True:
+            for fd, _ in self._poller.poll():
+                try:
+                    if os.read(fd, CHUNK):
+                        continue
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    pass
+                self._open.discard(fd)
+                self._poller.unregister(fd)  # by name: the host may still hold the same pipe end
+                os.close(fd)
+
+
 class Processes:
     """The commands of this desktop, seen from pid 1."""
 
@@ -88,6 +130,7 @@ class Processes:
         self._channel = channel
         self._limit = process_limit
         self._terminals: dict[int, Terminal] = {}
+        self._drain = Drain()
 
     def _spawn(self, request: Request, files: list[tuple[object, ...]]) -> int:
         argv, env = request["argv"], request["env"]
@@ -130,8 +173,21 @@ class Processes:
         finally:
             os.close(terminal.slave)
         self._terminals[pid] = terminal
-        _thread.start_new_thread(terminal.relay, (os.dup(request["fds"][0]),))
+        host = os.dup(request["fds"][0])
+        try:
+            _thread.start_new_thread(terminal.relay, (host,))
+        except RuntimeError:
+            os.close(host)
+            os.close(terminal.master)
+            terminal.master = -1
+            os.kill(pid, _signal.SIGKILL)
+            raise Refused("EAGAIN", "the process table is full") from None
         return {"pid": pid}
+
+    def do_drain(self, request: Request) -> Reply:
+        """Read and drop what daemons of ended commands write, until they end too."""
+        self._drain.add(request["fds"])
+        return {}
 
     def do_resize(self, request: Request) -> Reply:
         """Resize a command's terminal."""

@@ -1,6 +1,5 @@
 """Trees deeper than recursion and longer than paths: made by a guest, survived by the server."""
 
-import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import e2b
 import pytest
 from e2b import AsyncSandbox
 
-from sentient_desktop import ensure_server, find_server, stop_server
+from sentient_desktop import ensure_server, stop_server
 from sentient_desktop.store.layers import LayerStore
 from sentient_desktop.store.trees import disk_usage, remove_tree
 
@@ -108,68 +107,3 @@ def test_flatten_of_deep_layers_merges_them(tmp_path: Path) -> None:
     assert disk_usage(merged) > 0
     remove_tree(merged)
     assert not merged.exists()
-
-
-@pytest.fixture
-def stubborn(folder: Path) -> Iterator[Path]:
-    """A folder nobody owns and nobody can remove: something is mounted below it."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root")
-    ensure_server(folder)
-    stop_server(folder)
-    path = folder / "desktops/i0/mounted"
-    path.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(path)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
-
-
-async def test_start_over_a_folder_that_resists_logs_it_and_serves(
-    folder: Path, stubborn: Path, options_for: Any
-) -> None:
-    (folder / "desktops/i1").mkdir()
-    desktop = await AsyncSandbox.create("base", **options_for(ensure_server(folder)))
-    assert stubborn.exists()
-    assert not (folder / "desktops/i1").exists()
-    assert "could not remove" in (folder / "server.log").read_text()
-    assert await desktop.kill()
-
-
-async def test_kill_of_files_that_resist_leaves_them_for_the_next_start(
-    folder: Path, stubborn: Path, options_for: Any
-) -> None:
-    options = options_for(ensure_server(folder))
-    desktop = await AsyncSandbox.create("base", **options)
-    home = folder / "desktops" / desktop.sandbox_id
-    inside = home / "mounted"
-    inside.mkdir()
-    subprocess.run(["mount", "--bind", str(stubborn), str(inside)], check=True)
-    try:
-        assert await desktop.kill()
-        assert not await desktop.kill()
-        assert home.exists()
-    finally:
-        subprocess.run(["umount", str(inside)], check=True)
-    stop_server(folder)
-    ensure_server(folder)
-    assert not home.exists()
-
-
-async def test_crash_during_boot_leaves_the_jail_in_the_registry(
-    folder: Path, options_for: Any
-) -> None:
-    from sentient_desktop.store.registry import Registry  # noqa: PLC0415
-
-    options = options_for(ensure_server(folder))
-    creating = asyncio.create_task(AsyncSandbox.create("base", **options))
-    registry = Registry(folder / "registry.db")
-    seen = set()
-    while not creating.done():
-        seen |= {(r.monitor_pid > 0, r.init_pid > 0) for r in registry.desktops()}
-        await asyncio.sleep(0)
-    registry.close()
-    await creating
-    assert find_server(folder)
-    assert (True, False) in seen

@@ -117,7 +117,8 @@ async def test_stopped_server_leaves_no_process_and_keeps_desktops(
     starts = {pid: read_start_time(pid) for pid in walk_tree(found[1])}
     assert len(starts) >= 4
     stop_server(folder)
-    assert not [pid for pid, start in starts.items() if read_start_time(pid) == start]
+    while [pid for pid, start in starts.items() if read_start_time(pid) == start]:
+        await asyncio.sleep(0.05)  # init reaps in its own time; the test's time limit is the bound
     ensure_server(folder)
     assert await desktop.files.read("f") == "x"
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from sentient_desktop.store.schema import Columns, update_schema
+
 FIRST_UID = 300_000
 
 
@@ -66,13 +68,20 @@ class Registry:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        """Open or make the file, bringing an older one up to date.
+
+        Raises:
+            LaunchError: a newer program wrote it.
+        """
         connection = sqlite3.connect(path, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        try:
+            update_schema(connection, path, TABLES)
+        except BaseException:
+            connection.close()
+            raise
         self._db = Database(connection)
-        self._db.table("desktops").create(_columns(DesktopRecord), pk="id", if_not_exists=True)
-        self._db.table("snapshots").create(_columns(SnapshotRecord), pk="id", if_not_exists=True)
-        self._db.table("facts").create({"name": str, "value": str}, pk="name", if_not_exists=True)
 
     def save(self, record: DesktopRecord | SnapshotRecord) -> None:
         """Insert or replace a row."""
@@ -122,9 +131,21 @@ def _table_of(record: DesktopRecord | SnapshotRecord) -> str:
     return "desktops" if isinstance(record, DesktopRecord) else "snapshots"
 
 
-def _columns(kind: type[DesktopRecord] | type[SnapshotRecord]) -> dict[str, type]:
-    simple = {str: str, float: float, int: int, bool: int, int | None: int}
-    return {item.name: simple.get(item.type, str) for item in fields(kind)}  # type: ignore[arg-type]
+def _columns(kind: type[DesktopRecord] | type[SnapshotRecord]) -> Columns:
+    simple: dict[Any, str] = {
+        float: "FLOAT",
+        int: "INTEGER",
+        bool: "INTEGER",
+        int | None: "INTEGER",
+    }
+    return {item.name: simple.get(item.type, "TEXT") for item in fields(kind)}
+
+
+TABLES: dict[str, Columns] = {
+    "desktops": _columns(DesktopRecord),
+    "snapshots": _columns(SnapshotRecord),
+    "facts": {"name": "TEXT", "value": "TEXT"},
+}
 
 
 def _to_column(value: Any) -> Any:
@@ -132,9 +153,12 @@ def _to_column(value: Any) -> Any:
 
 
 def _row(row: dict[str, Any], kind: type[DesktopRecord] | type[SnapshotRecord]) -> dict[str, Any]:
+    """Return a record's fields; what a row of an older program does not have stays the default."""
     values: dict[str, Any] = {}
     for item in fields(kind):
         value = row[item.name]
+        if value is None:
+            continue
         if item.type is bool:
             value = bool(value)
         elif str(item.type).startswith(("list", "dict")):

@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.envd.commands import (
@@ -67,7 +67,7 @@ class ProcessService:
         """List running commands."""
         return {"processes": [_info(command) for command in self._desktop.commands.running()]}
 
-    async def start(self, call: Call, message: Message) -> AsyncIterator[Message]:
+    async def start(self, call: Call, message: Message) -> AsyncGenerator[Message]:
         """Start a command and follow it; its deadline holds even if the client goes away."""
         command = await self._start(message)
         with command.subscribed() as subscription:
@@ -94,7 +94,7 @@ class ProcessService:
         command.expired = True
         self._desktop.when_awake(lambda: self._kill_tree(command))
 
-    async def connect(self, call: Call, message: Message) -> AsyncIterator[Message]:
+    async def connect(self, call: Call, message: Message) -> AsyncGenerator[Message]:
         """Follow a command started earlier, from now on; an ended one just says how it ended."""
         command = self._find(message, ended=True)
         with command.subscribed() as subscription:

@@ -31,8 +31,9 @@ def status_of(code: str) -> int:
 
 
 def encode(message: Message) -> bytes:
-    """Encode a message compactly."""
-    return json.dumps(message, separators=(",", ":")).encode()
+    """Encode a message compactly; a file name that is not UTF-8 gets question marks."""
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "replace")
 
 
 def decode(data: bytes) -> Message:

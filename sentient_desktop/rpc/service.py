@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Call:
 
 
 Unary = Callable[[Call, Message], Awaitable[Message]]
-ServerStream = Callable[[Call, Message], AsyncIterator[Message]]
+ServerStream = Callable[[Call, Message], AsyncGenerator[Message]]
 ClientStream = Callable[[Call, AsyncIterator[Message]], Awaitable[Message]]
 
 
@@ -67,6 +67,7 @@ _AGENT_CODES = {
     "EDQUOT": "resource_exhausted",
     "EMSGSIZE": "resource_exhausted",
     "EAGAIN": "resource_exhausted",
+    "EOVERFLOW": "internal",
     "ETIMEDOUT": "deadline_exceeded",
 }
 
@@ -185,12 +186,13 @@ async def _read_only(request: Request) -> Message:
     return only
 
 
-async def _pump(replies: AsyncIterator[Message], send: Send) -> RpcError | None:
+async def _pump(replies: AsyncGenerator[Message], send: Send) -> RpcError | None:
     """Send replies; return the error that ended them, if one did."""
     try:
-        async for reply in replies:
-            body = envelope(encode(reply))
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+        async with contextlib.aclosing(replies):
+            async for reply in replies:
+                body = envelope(encode(reply))
+                await send({"type": "http.response.body", "body": body, "more_body": True})
     except Exception as error:  # noqa: BLE001 - as above
         return as_rpc_error(error)
     return None

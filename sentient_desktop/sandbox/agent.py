@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from sentient_desktop.sandbox.guest.files import OPERATIONS, do_read
 from sentient_desktop.sandbox.guest.processes import Processes, call_libc
+from sentient_desktop.sandbox.guest.watching import Watches
 from sentient_desktop.sandbox.guest.wire import Channel, Refused, Reply, Request
 
 SPARE_PROCESSES = 32
@@ -42,12 +43,17 @@ class Agent:
     def __init__(self, channel: Channel, processes: Processes) -> None:
         self._channel = channel
         self._processes = processes
+        self._poller = select.poll()
+        self._watches = Watches(channel, self._poller)
         self._inline: dict[str, Handler] = {
             "spawn": processes.do_spawn,
             "resize": processes.do_resize,
             "signal": processes.do_signal,
             "kill_tree": processes.do_kill_tree,
             "drain": processes.do_drain,
+            "watch": self._watches.do_watch,
+            "take": self._watches.do_take,
+            "unwatch": self._watches.do_unwatch,
             "ping": lambda _request: {},
         }
         self._threaded: dict[str, Handler] = {
@@ -89,18 +95,21 @@ class Agent:
         os.set_blocking(writer, False)
         _signal.signal(_signal.SIGCHLD, lambda _number, _frame: None)
         _signal.set_wakeup_fd(writer)
-        poller = select.poll()
-        poller.register(self._channel.socket.fileno(), select.POLLIN)
-        poller.register(reader, select.POLLIN)
+        control = self._channel.socket.fileno()
+        self._poller.register(control, select.POLLIN)
+        self._poller.register(reader, select.POLLIN)
         self._channel.send({"ready": True})
         while True:
-            for fd, _ in poller.poll():
-                if fd == reader:
-                    os.read(reader, 4096)
-                    self._processes.reap()
-                else:
-                    for request in self._channel.receive():
-                        self._dispatch(request)
+            ready = [fd for fd, _ in self._poller.poll()]
+            for fd in ready:
+                if fd not in (reader, control):
+                    self._watches.on_readable(fd)
+            if reader in ready:
+                os.read(reader, 4096)
+                self._processes.reap()
+            if control in ready:  # last: a request may end a watch that was just read
+                for request in self._channel.receive():
+                    self._dispatch(request)
 
 
 def main() -> None:

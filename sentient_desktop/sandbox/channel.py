@@ -31,6 +31,8 @@ class AgentChannel:
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._sending = asyncio.Lock()
+        self.hints: dict[str, asyncio.Event] = {}
+        """Set when the watch of that key has events to take, or the agent is gone."""
         self.ready = asyncio.Event()
         self.closed = asyncio.Event()
         self._reader = asyncio.create_task(self._read_forever())
@@ -40,7 +42,7 @@ class AgentChannel:
         operation: str,
         *,
         fds: Sequence[int] = (),
-        timeout_s: float = REPLY_TIMEOUT_S,
+        timeout_s: float | None = REPLY_TIMEOUT_S,
         **fields: Any,
     ) -> dict[str, Any]:
         """Send a request with descriptors attached and return the agent's reply.
@@ -119,6 +121,10 @@ class AgentChannel:
             status = message.get("status")
             self._on_exit(pid, status if isinstance(status, int) else -9)
             return
+        if isinstance(key := message.get("watch"), str):
+            if key in self.hints:
+                self.hints[key].set()
+            return
         future = self._waiting.get(_as_id(message.get("id")))
         if future is not None and not future.done():
             future.set_result(message)
@@ -126,6 +132,8 @@ class AgentChannel:
     def _close(self) -> None:
         self._socket.close()
         self.closed.set()
+        for hint in self.hints.values():
+            hint.set()
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(AgentGoneError("the desktop's processes ended"))

@@ -159,11 +159,6 @@ async def test_symlink_tricks_through_the_file_api_stay_inside(
     assert secret.read_text() == "host only"
 
 
-async def test_unwatchable_folder_is_said_to_be_so(desktop: AsyncSandbox) -> None:
-    with pytest.raises(e2b.SandboxException, match="watching directories is not offered"):
-        await desktop.files.watch_dir("/tmp", on_event=lambda _event: None)
-
-
 async def test_signed_urls_work_without_naming_the_sandbox(desktop: AsyncSandbox) -> None:
     async with httpx.AsyncClient() as client:
         up = desktop.upload_url("signed.txt")

@@ -32,10 +32,23 @@ def metadata_of(path: str) -> dict[str, str]:
         for name in os.listxattr(path, follow_symlinks=False):
             if name.startswith(METADATA_PREFIX):
                 value = os.getxattr(path, name, follow_symlinks=False)
-                found[name[len(METADATA_PREFIX) :]] = value.decode("utf-8", "replace")
-    except OSError:
+                found[name[len(METADATA_PREFIX) :]] = value.decode()
+    except (OSError, UnicodeDecodeError):  # the guest may have written anything itself
         pass
     return found
+
+
+def write_metadata(fd: int, metadata: dict[str, str]) -> None:
+    """Replace a file's user metadata; a filesystem without extended attributes keeps none."""
+    try:
+        for name in os.listxattr(fd):
+            if name.startswith(METADATA_PREFIX) and name[len(METADATA_PREFIX) :] not in metadata:
+                os.removexattr(fd, name)
+        for name, value in metadata.items():
+            os.setxattr(fd, METADATA_PREFIX + name, value.encode())
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
 
 
 def entry_of(path: str) -> Reply:
@@ -209,11 +222,11 @@ def do_write(request: Request) -> Reply:
         raise Refused("EISDIR", f"path is a directory: {path}")
     target = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
+        os.fchown(target, os.getuid(), os.getgid())  # changes nothing, but is seen by watchers
         while data := os.read(source, CHUNK):
             while data:
                 data = data[os.write(target, data) :]
-        for name, value in request.get("metadata", {}).items():
-            os.setxattr(target, METADATA_PREFIX + name, value.encode())
+        write_metadata(target, request["metadata"])
     finally:
         os.close(target)
     return {"entry": entry_of(path)}

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test crash check fmt lock dev clean
+.PHONY: help setup demo test bench crash check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ demo: setup      ## repair the example package: four nodes, one desktop, one ver
 
 test: setup      ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+bench: setup     ## measure the embedded desktop; ARGS="--quick --only commands --json out.json"
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 crash: setup     ## kill -9 of the command at every kill point, and of the server
 	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" tests/crash

@@ -15,9 +15,9 @@ LARGER: dict[str, str] = {}
 """Modules or functions that may be larger, each with its reason."""
 
 TOP_LEVEL = {
-    ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "checkpoints", "docs",
-    "examples", "graphs", "langgraph.json", "nodes", "notebooks", "pyproject.toml",
-    "requirements.lock", "sentient", "sentient_desktop", "tests", "tools",
+    ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "benchmarks",
+    "checkpoints", "docs", "examples", "graphs", "langgraph.json", "nodes", "notebooks",
+    "pyproject.toml", "requirements.lock", "sentient", "sentient_desktop", "tests", "tools",
 }  # fmt: skip
 
 

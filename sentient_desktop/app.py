@@ -36,6 +36,7 @@ from sentient_desktop.errors import (
     FreezeError,
 )
 from sentient_desktop.fleet import Fleet
+from sentient_desktop.network.ports import require_traffic_token, serve_port
 from sentient_desktop.rpc.fields import parse_decimal
 from sentient_desktop.settings import ENVD_PORT, INTERPRETER_PORT
 
@@ -113,21 +114,45 @@ class App:
     async def _serve_port(
         self, desktop_id: str, port: int, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        desktop = self._fleet.desktops.get(desktop_id)
-        if desktop is None or desktop.deleted:
-            raise gone(desktop_id)
-        if desktop.record.state == "paused" and desktop.record.auto_resume and port == ENVD_PORT:
+        desktop = self._find(desktop_id)
+        if port != ENVD_PORT:
+            require_traffic_token(desktop, Headers(scope=scope))
+        elif desktop.record.state == "paused" and desktop.record.auto_resume:
             require_credentials(desktop.record.token, Request(scope))
-            await desktop.resume(max(AUTO_RESUME_S, desktop.record.timeout_s))
-        if desktop.record.state != "running" or desktop.record.end_at <= time.time():
-            raise gone(desktop_id)
+        await self._wake(desktop)
         if port == ENVD_PORT:
             await serve_envd(desktop, scope, receive, send)
         elif port == INTERPRETER_PORT:
             text = "the code interpreter is not offered by this server yet; use commands.run"
             raise ApiError(501, text, retryable=False)
         else:
-            raise ApiError(502, f"The sandbox is running but port is not open ({port})")
+            await serve_port(desktop, port, scope, receive, send)
+
+    async def admit(self, headers: Headers) -> tuple[Desktop, int]:
+        """Find the desktop and port a WebSocket is for, waking the desktop if it may be woken.
+
+        Raises:
+            ApiError: it is for none, or not allowed in.
+        """
+        desktop_id, port = find_target(headers) or ("", 0)
+        if port in (0, ENVD_PORT, INTERPRETER_PORT):
+            raise ApiError(400, "WebSockets are offered on the ports of sandboxes only")
+        desktop = self._find(desktop_id)
+        require_traffic_token(desktop, headers)
+        await self._wake(desktop)
+        return desktop, port
+
+    def _find(self, desktop_id: str) -> Desktop:
+        desktop = self._fleet.desktops.get(desktop_id)
+        if desktop is None or desktop.deleted:
+            raise gone(desktop_id)
+        return desktop
+
+    async def _wake(self, desktop: Desktop) -> None:
+        if desktop.record.state == "paused" and desktop.record.auto_resume:
+            await desktop.resume(max(AUTO_RESUME_S, desktop.record.timeout_s))
+        if desktop.record.state != "running" or desktop.record.end_at <= time.time():
+            raise gone(desktop.id)
 
     def _find_signer(self, scope: Scope) -> Desktop:
         """Find the desktop whose token made a signature; tokens are unique, so at most one."""

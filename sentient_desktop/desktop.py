@@ -52,6 +52,8 @@ class Desktop:
         self.jail: RunningJail | None = None
         self.commands = CommandTable()
         self.deleted = False
+        self.visitors = 0
+        """Connections from outside to the desktop's ports that are open now."""
         self._workshop = workshop
         self._frozen: list[int] = []
         self._background: set[asyncio.Task[None]] = set()

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +19,7 @@ from sentient_desktop.app import App
 from sentient_desktop.desktop import Workshop
 from sentient_desktop.errors import LaunchError, ProbeError
 from sentient_desktop.fleet import Fleet, sweep
+from sentient_desktop.network.tunnel import Tunnel
 from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.probe import probe_with
@@ -123,6 +125,7 @@ def _configuration(app: App) -> uvicorn.Config:
         app,  # type: ignore[arg-type,unused-ignore]
         loop="asyncio",
         lifespan="on",
+        ws=partial(Tunnel, app.admit),  # type: ignore[arg-type]
         log_config=None,
         access_log=False,
         server_header=False,

@@ -26,6 +26,7 @@ from sentient_desktop.control.metrics import measure
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
+from sentient_desktop.network.policy import make_traffic_token, read_network
 from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION
 from sentient_desktop.store.registry import DesktopRecord
 
@@ -51,9 +52,16 @@ def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def connection_body(record: DesktopRecord) -> dict[str, Any]:
-    """Return what create and connect answer: how to reach the desktop's envd."""
+def connection_body(record: DesktopRecord, request: Request) -> dict[str, Any]:
+    """Return what create and connect answer: how to reach the desktop's envd and its ports.
+
+    ``domain`` makes the SDKs' get_host() name this server; only where localhost really is it.
+    """
+    host, port = request.scope.get("server") or ("", 0)
+    local = str(host).startswith("127.") or host == "::1"
     return {
+        "domain": f"localhost:{port}" if local else None,
+        "trafficAccessToken": record.traffic_token or None,
         "templateID": record.template,
         "sandboxID": record.id,
         "clientID": "local",
@@ -93,19 +101,20 @@ async def create(request: Request) -> Response:
     body = await read_body(request)
     if key := request.headers.get(HEADER):
         replays: Replays = request.app.state.replays
-        answer = await replays.once(key, body, lambda: _create(_fleet(request), body))
+        answer = await replays.once(key, body, lambda: _create(request, body))
     else:
-        answer = await _create(_fleet(request), body)
+        answer = await _create(request, body)
     return JSONResponse(answer, status_code=201)
 
 
-async def _create(fleet: Fleet, body: dict[str, Any]) -> dict[str, Any]:
+async def _create(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     _refuse_unsupported(body)
     template = body.get("templateID")
     if not isinstance(template, str) or not template:
         raise ApiError(400, "templateID is required")
     auto_resume = body.get("autoResume") or {}
-    desktop = await fleet.create(
+    network = read_network(body)
+    desktop = await _fleet(request).create(
         urllib.parse.unquote(template),
         timeout_s=read_timeout(body, DEFAULT_TIMEOUT_S),
         metadata=read_text_map(body, "metadata"),
@@ -113,18 +122,16 @@ async def _create(fleet: Fleet, body: dict[str, Any]) -> dict[str, Any]:
         auto_pause=bool(body.get("autoPause")),
         auto_pause_memory=body.get("autoPauseMemory", True) is not False,
         auto_resume=isinstance(auto_resume, dict) and bool(auto_resume.get("enabled")),
+        network=network,
+        traffic_token=make_traffic_token(network),
     )
-    return connection_body(desktop.record)
+    return connection_body(desktop.record, request)
 
 
 def _refuse_unsupported(body: dict[str, Any]) -> None:
     for field, what in _UNSUPPORTED.items():
         if body.get(field):
             raise ApiError(501, f"{what} ({field}) are not offered by this server")
-    if body.get("network"):
-        raise ApiError(501, "network rules are not offered: desktops have no network at all")
-    if body.get("allow_internet_access") is True:
-        raise ApiError(501, "allow_internet_access is not offered: desktops have no network at all")
 
 
 async def connect(request: Request) -> Response:
@@ -134,7 +141,9 @@ async def connect(request: Request) -> Response:
     was_paused = await desktop.resume(
         read_timeout(body, DEFAULT_TIMEOUT_S), keep_processes=body.get("memory", True) is not False
     )
-    return JSONResponse(connection_body(desktop.record), status_code=201 if was_paused else 200)
+    return JSONResponse(
+        connection_body(desktop.record, request), status_code=201 if was_paused else 200
+    )
 
 
 async def info(request: Request) -> Response:

@@ -8,7 +8,7 @@ Requests arrive on the inherited socket as ``length (4 bytes, big endian) + JSON
 descriptors attached to their first byte: the ends of pipes whose other ends the host holds. So
 output flows from a command to the host without passing through here, and the pipe is the
 backpressure. Replies use the same frame: ``{"id", ...}`` for an answer, ``{"exit": pid, "status"}``
-for the end of a process.
+for the end of a process, ``{"egress": number}`` for a connection to the way out.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from sentient_desktop.sandbox.guest.files import OPERATIONS, do_read
 from sentient_desktop.sandbox.guest.processes import Processes, call_libc
+from sentient_desktop.sandbox.guest.relay import Relay
 from sentient_desktop.sandbox.guest.watching import Watches
 from sentient_desktop.sandbox.guest.wire import Channel, Refused, Reply, Request
 
@@ -45,6 +46,7 @@ class Agent:
         self._processes = processes
         self._poller = select.poll()
         self._watches = Watches(channel, self._poller)
+        relay = Relay(channel)
         self._inline: dict[str, Handler] = {
             "spawn": processes.do_spawn,
             "resize": processes.do_resize,
@@ -54,11 +56,14 @@ class Agent:
             "watch": self._watches.do_watch,
             "take": self._watches.do_take,
             "unwatch": self._watches.do_unwatch,
+            "listen": relay.do_listen,
+            "adopt": relay.do_adopt,
             "ping": lambda _request: {},
         }
         self._threaded: dict[str, Handler] = {
             **OPERATIONS,
             "read": lambda request: do_read(request, channel),
+            "connect": relay.do_connect,
         }
 
     def _answer(self, handler: Handler, request: Request) -> None:

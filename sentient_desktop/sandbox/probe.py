@@ -13,25 +13,14 @@ from pathlib import Path
 
 from sentient_desktop.errors import BootError, ProbeError
 from sentient_desktop.sandbox.boot import Spawner
+from sentient_desktop.sandbox.bubblewrap import choose, find_programs
 from sentient_desktop.sandbox.factory import JailFactory
-from sentient_desktop.sandbox.runtime import ensure_template, host_is_root
+from sentient_desktop.sandbox.remedies import explain
+from sentient_desktop.sandbox.runtime import ensure_template
+from sentient_desktop.sandbox.uids import desktop_uids
 from sentient_desktop.settings import Limits
 from sentient_desktop.store.layers import LayerStore, make_folder, make_skeleton
-from sentient_desktop.store.registry import FIRST_UID
 from sentient_desktop.store.trees import remove_tree
-
-_REMEDIES = (
-    ("uid map", "AppArmor restricts user namespaces: allow `userns` for the bwrap binary, or set "
-     "kernel.apparmor_restrict_unprivileged_userns=0"),
-    ("RTM_NEWADDR", "AppArmor restricts user namespaces: allow `userns` for the bwrap binary"),
-    ("No space left", "user namespaces are used up or disabled: raise user.max_user_namespaces"),
-    ("creating new namespace", "user namespaces are disabled or forbidden by a container's seccomp "
-     "profile: enable them (kernel.unprivileged_userns_clone=1, user.max_user_namespaces) or run "
-     "the container with a profile that allows them"),
-    ("mount proc", "the container masks /proc: run it with an unmasked /proc"),
-    ("CLONE_NEWNS", "root without CAP_SYS_ADMIN: run the server as an ordinary user instead"),
-    ("setgroups", "root without CAP_SETUID/CAP_SETGID: run the server as an ordinary user"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,43 +32,63 @@ class ProbeReport:
     """Whether snapshots are overlay layers (True) or full copies (False)."""
     detail: str
     """One line: how desktops will run, or what refused them and what to do."""
+    uids: range | None = None
+    """Host uids for desktops, one each, when the server is root."""
+    program: str = ""
+    """The bubblewrap that passed."""
 
 
-def explain(message: str) -> str:
-    """Turn bubblewrap's complaint into one line that names cause and remedy."""
-    for needle, remedy in _REMEDIES:
-        if needle.lower() in message.lower():
-            return f"{message} - {remedy}"
-    return f"{message} - this machine refused an isolated desktop; see the line for the call"
+async def _boot_once(
+    spawner: Spawner, factory: JailFactory, folder: Path, uids: range | None, *, overlay: bool
+) -> None:
+    """Boot and end one jail; as root, over a layer that another uid wrote.
+
+    Raises:
+        BootError: it was refused.
+    """
+    home = folder / f"probe-{os.getpid()}"
+    uid, writer = (uids[-1], uids[-2]) if uids else (None, None)
+    try:
+        for place, owner in (
+            (home, uid), (home / "upper", uid), (home / "work", uid), (home / "layer", writer),
+        ):  # fmt: skip
+            make_folder(place, owner)
+        make_skeleton(home / "layer", writer)
+        (home / "upper").rename(home / ("upper" if overlay else "root"))
+        make_skeleton(home / ("upper" if overlay else "root"), uid)
+        jail = await spawner.boot(
+            factory.make(home, [str(home / "layer")] if overlay else [], overlay=overlay),
+            uid=uid,
+            log=folder / "probe.log",
+            on_exit=lambda _pid, _status: None,
+        )
+        await jail.stop()
+    finally:
+        remove_tree(home)
 
 
 async def probe_with(spawner: Spawner, factory: JailFactory, folder: Path) -> ProbeReport:
-    """Boot and end one jail on ``folder``, with an overlay root first, then with a plain one."""
-    message = ""
-    for overlay in (True, False):
-        home = folder / f"probe-{os.getpid()}"
-        remove_tree(home)
-        uid = FIRST_UID - 1 if host_is_root() else None
-        make_folder(home, uid)
-        for name in ("upper", "work", "root"):
-            make_folder(home / name, uid)
-        make_skeleton(home / ("upper" if overlay else "root"), uid)
-        try:
-            jail = await spawner.boot(
-                factory.make(home, [], overlay=overlay),
-                uid=uid,
-                log=folder / "probe.log",
-                on_exit=lambda _pid, _status: None,
-            )
-            await jail.stop()
-        except BootError as error:
-            message = message or str(error)
-        else:
-            kind = "overlay layers" if overlay else "full copies (overlayfs is refused here)"
-            return ProbeReport(True, overlay, f"desktops run isolated; snapshots are {kind}")
-        finally:
-            remove_tree(home)
-    return ProbeReport(False, False, explain(message))
+    """Try jails on ``folder`` until one boots: overlay before copies, the wheel's program first.
+
+    What passed is what desktops will use; the choice of the program is made for this process.
+    """
+    complaints: list[str] = []
+    try:
+        uids = desktop_uids()
+    except ProbeError as error:
+        return ProbeReport(False, False, str(error))
+    for program in find_programs():
+        choose(program)
+        for overlay in (True, False):
+            try:
+                await _boot_once(spawner, factory, folder, uids, overlay=overlay)
+            except BootError as error:
+                complaints.append(str(error))
+                continue
+            kind = "overlay layers" if overlay else f"full copies ({complaints[-1]})"
+            detail = f"desktops run isolated; snapshots are {kind}"
+            return ProbeReport(True, overlay, detail, uids, program)
+    return ProbeReport(False, False, explain(complaints[0]))
 
 
 async def _probe(folder: Path) -> ProbeReport:

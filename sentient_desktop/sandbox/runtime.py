@@ -7,7 +7,6 @@ server's environment, so nothing is downloaded.
 """
 
 import hashlib
-import os
 import secrets
 import shutil
 import subprocess
@@ -217,8 +216,3 @@ def command_environment(desktop_id: str, template: str) -> dict[str, str]:
         "E2B_SANDBOX_ID": desktop_id,
         "E2B_TEMPLATE_ID": template,
     }
-
-
-def host_is_root() -> bool:
-    """Whether jails must first give up root."""
-    return os.geteuid() == 0

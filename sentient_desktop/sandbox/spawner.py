@@ -5,7 +5,9 @@ reasons. Forking the server itself would be slow and unsafe (threads). Bubblewra
 parent *thread*, so that parent must be one that lives exactly as long as the server does. And when
 the server is root, each jail starts under an unprivileged uid that can neither read the data
 folder nor traverse to the interpreter: here, still root, the needed folders are mounted under
-short neutral names in a private mount namespace before the privileges go for good.
+short neutral names in a private mount namespace before the privileges go for good. Layers are
+mounted so that they seem to belong to the desktop that stands on them: each desktop has a uid of
+its own, whoever wrote the layer.
 
 Requests: one JSON message per SOCK_SEQPACKET packet, with four descriptors attached (control
 socket, filter, info pipe, log). Replies: ``{"pid"}`` or ``{"error"}``; later ``{"exit": pid}``.
@@ -19,6 +21,8 @@ import os
 import select
 import signal
 import socket
+import stat
+import struct
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -28,16 +32,22 @@ CONTROL_FD, SECCOMP_FD, INFO_FD = 3, 4, 5
 PACKET_BYTES = 1 << 17
 
 _PR_SET_PDEATHSIG = 1
-_CLONE_NEWNS = 0x00020000
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_BIND, _MS_PRIVATE, _MS_REC = 0x1000, 1 << 18, 0x4000
+
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+"""Call numbers, the same on every architecture."""
+_OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH, _AT_EMPTY_PATH = 1, 0x04, 0x1000
+_MOUNT_ATTR_IDMAP = 0x00100000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(result: int, what: str) -> None:
-    if result:
+def _checked(result: int, what: str) -> int:
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
@@ -47,22 +57,77 @@ def _mount(source: str, target: str, kind: str | None, flags: int, options: str 
     _checked(result, f"mount {target}")
 
 
-def stage(folders: Sequence[tuple[str, str]]) -> None:
+def _make_mapping(owner: int, uid: int) -> int:
+    """Return a user namespace, as a descriptor, in which files of ``owner`` belong to ``uid``."""
+    ready, ready_writer = os.pipe()
+    done, done_writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(done_writer)
+        os.write(ready_writer, b"n" if _libc.unshare(_CLONE_NEWUSER) else b"y")
+        os.read(done, 1)  # its end: the parent has the namespace, or died
+        os._exit(0)
+    try:
+        os.close(ready_writer)
+        if os.read(ready, 1) != b"y":
+            raise OSError("unshare(CLONE_NEWUSER) for an idmapped mount was refused")
+        for kind in ("uid_map", "gid_map"):
+            with open(f"/proc/{pid}/{kind}", "w") as file:  # noqa: PTH123 - start-up time
+                file.write(f"{owner} {uid} 1")
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        for fd in (ready, done, done_writer):
+            os.close(fd)
+        os.waitpid(pid, 0)
+
+
+def _bind_mapped(source: int, target: str, mapping: int) -> None:
+    """Mount the folder open as ``source`` at ``target``, its owners seen through ``mapping``.
+
+    Source: open_tree(2), mount_setattr(2), move_mount(2); overlayfs takes such lowers since 5.19.
+    """
+    path = f"/proc/self/fd/{source}".encode()
+    tree = _checked(
+        _libc.syscall(_OPEN_TREE, -100, path, _OPEN_TREE_CLONE | os.O_CLOEXEC), "open_tree"
+    )
+    try:
+        attributes = struct.pack("=4Q", _MOUNT_ATTR_IDMAP, 0, 0, mapping)
+        size = ctypes.c_size_t(len(attributes))
+        result = _libc.syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, attributes, size)
+        _checked(result, "an idmapped mount (kernel 5.19 and a filesystem that has them)")
+        moved = _libc.syscall(
+            _MOVE_MOUNT, tree, b"", -100, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH
+        )
+        _checked(moved, "move_mount")
+    finally:
+        os.close(tree)
+
+
+def stage(folders: Sequence[tuple[str, str, int | None]]) -> None:
     """Show each (name, host path) at STAGE/name, in a mount namespace of this process alone.
 
-    Paths are opened before STAGE is covered, so they may themselves lie below it.
+    With a uid, a folder that belongs to another desktop's is shown as that uid's; what belongs to
+    root stays root's. Paths are opened before STAGE is covered: they may themselves lie below it.
     """
     _checked(_libc.unshare(_CLONE_NEWNS), "unshare(CLONE_NEWNS)")
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
-    opened = [(name, os.open(path, os.O_PATH | os.O_CLOEXEC)) for name, path in folders]
+    opened = [(name, os.open(path, os.O_PATH | os.O_CLOEXEC), uid) for name, path, uid in folders]
+    mappings: dict[int, int] = {}
     _mount("tmpfs", STAGE, "tmpfs", 0, "mode=755,size=1m")
-    for name, fd in opened:
+    for name, fd, uid in opened:
         target = f"{STAGE}/{name}"
-        if os.path.isdir(f"/proc/self/fd/{fd}"):  # noqa: PTH112 - pathlib costs start-up time
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
             os.mkdir(target)  # noqa: PTH102
         else:
             os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-        _mount(f"/proc/self/fd/{fd}", target, None, _MS_BIND)
+        owner = status.st_uid
+        if uid is None or owner in {0, uid}:
+            _mount(f"/proc/self/fd/{fd}", target, None, _MS_BIND)
+            continue
+        if owner not in mappings:
+            mappings[owner] = _make_mapping(owner, uid)
+        _bind_mapped(fd, target, mappings[owner])
 
 
 def _become_jail(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:

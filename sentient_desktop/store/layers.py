@@ -18,6 +18,7 @@ from sentient_desktop.store.trees import (
     copy_tree,
     failure,
     flush,
+    give_tree,
     own_everything,
     remove_tree,
     run_tool,
@@ -73,14 +74,14 @@ class LayerStore:
     """All layers of one data folder. Methods block; call from a worker thread."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(mode=0o755, exist_ok=True)
         self.empty = folder.parent / "empty"
         self.empty.mkdir(mode=0o755, exist_ok=True)
 
     def path(self, name: str) -> Path:
         """Return where a layer is."""
-        return self._folder / name
+        return self.folder / name
 
     def copy_in(self, source: Path) -> tuple[str, Path]:
         """Copy a standing-still tree to a new, still unfinished layer: (name, path).
@@ -88,7 +89,7 @@ class LayerStore:
         Only this needs the desktop frozen; finish() may follow after it was thawed.
         """
         name = secrets.token_hex(10)
-        unfinished = self._folder / (name + UNFINISHED)
+        unfinished = self.folder / (name + UNFINISHED)
         copy_tree(source, unfinished)
         return name, unfinished
 
@@ -96,7 +97,7 @@ class LayerStore:
         """Give a layer its name once its content is on the disk: flush, rename, flush."""
         flush(unfinished)
         unfinished.rename(self.path(name))
-        flush(self._folder)
+        flush(self.folder)
 
     def flatten(self, names: Sequence[str]) -> str:
         """Merge a chain (bottom first) into one new finished layer and return its name.
@@ -105,7 +106,7 @@ class LayerStore:
             DiskError: it cannot be merged; nothing of the new layer is left.
         """
         name = secrets.token_hex(10)
-        unfinished = self._folder / (name + UNFINISHED)
+        unfinished = self.folder / (name + UNFINISHED)
         copy_tree(self.path(names[0]), unfinished)
         arguments = [str(unfinished), *(str(self.path(layer)) for layer in names[1:])]
         program = [sys.executable, "-P", "-m", "sentient_desktop.store.merge", *arguments]
@@ -114,9 +115,12 @@ class LayerStore:
         if result.returncode:
             remove_tree(unfinished)
             raise failure("the layers of the disk could not be merged", result)
+        if os.geteuid() == 0:
+            # Each layer may have had another owner; one owner is what a mount can map.
+            give_tree(unfinished, unfinished.stat().st_uid)
         self.finish(name, unfinished)
         return name
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Delete every layer not named, and every unfinished one."""
-        remove_others(self._folder, set(names))
+        remove_others(self.folder, set(names))

@@ -5,6 +5,7 @@ crash leaves behind has an owner, and what has none may be swept.
 """
 
 import json
+import secrets
 import sqlite3
 import threading
 from dataclasses import asdict, dataclass, field, fields
@@ -13,9 +14,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from sentient_desktop.errors import UidError
 from sentient_desktop.store.schema import Columns, update_schema
-
-FIRST_UID = 300_000
 
 
 @dataclass
@@ -116,14 +116,31 @@ class Registry:
             facts.insert({"name": name, "value": default}, pk="name", ignore=True)
             return str(facts.get(name)["value"])
 
-    def take_uid(self) -> int:
-        """Return a host uid no desktop of this data folder has had before."""
+    def take_uid(self, uids: range, left: set[int]) -> int:
+        """Return the next host uid that no row has and that is not in ``left``.
+
+        Goes round ``uids`` from a random start, so a uid comes back as late as possible.
+
+        Raises:
+            UidError: all are taken.
+        """
         with self._lock:
             facts = self._db.table("facts")
-            facts.insert({"name": "next_uid", "value": str(FIRST_UID)}, pk="name", ignore=True)
-            uid = int(facts.get("next_uid")["value"])
-            facts.update("next_uid", {"value": str(uid + 1)})
-            return uid
+            first = {"name": "next_uid", "value": str(uids.start + secrets.randbelow(len(uids)))}
+            facts.insert(first, pk="name", ignore=True)
+            start = int(facts.get("next_uid")["value"])
+            taken = left | {
+                uid
+                for table in ("desktops", "snapshots")
+                for (uid,) in self._db.execute(f"SELECT uid FROM {table}")  # noqa: S608 - constants
+            }
+            for step in range(len(taken) + 1):
+                uid = uids[(start - uids.start + step) % len(uids)]
+                if uid not in taken:
+                    following = uids[(uid - uids.start + 1) % len(uids)]
+                    facts.update("next_uid", {"value": str(following)})
+                    return uid
+            raise UidError(len(uids))
 
     def close(self) -> None:
         """Close the database."""

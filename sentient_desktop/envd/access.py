@@ -15,6 +15,10 @@ from starlette.datastructures import Headers
 from sentient_desktop.errors import ApiError, RpcError
 from sentient_desktop.rpc.fields import parse_decimal
 
+_UNAUTHORIZED = (
+    "unauthorized access, please provide a valid access token or method signing if supported"
+)
+
 USERS = frozenset({"", "user"})
 """Commands and files belong to ``user``; a desktop has no root to offer."""
 
@@ -26,7 +30,7 @@ def require_token(headers: Headers, token: str) -> None:
         ApiError: 401.
     """
     if not hmac.compare_digest(headers.get("x-access-token", "").encode(), token.encode()):
-        raise ApiError(401, "unauthorized access, please provide a valid access token")
+        raise ApiError(401, _UNAUTHORIZED)
 
 
 def sign(path: str, operation: str, user: str, token: str, expiration: str = "") -> str:
@@ -44,8 +48,9 @@ def require_file_access(
     Raises:
         ApiError: 401 saying which of the two was wrong.
     """
-    if "x-access-token" in headers:
-        require_token(headers, token)
+    if given := headers.get("x-access-token"):
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise ApiError(401, "access token present in header but does not match")
         return
     signature = query.get("signature")
     if not signature:

@@ -1,15 +1,21 @@
 """Port 49983 of one desktop: routes a request to health, files, or one of the two RPC services."""
 
+import asyncio
+import time
+from typing import Any
+
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from sentient_desktop.control.metrics import measure
 from sentient_desktop.desktop import Desktop
-from sentient_desktop.envd import files
 from sentient_desktop.envd.access import require_file_access, require_token, user_of
+from sentient_desktop.envd.files import download
 from sentient_desktop.envd.filesystem import filesystem_service
 from sentient_desktop.envd.process import process_service
+from sentient_desktop.envd.uploads import compose, upload
 from sentient_desktop.errors import ApiError, RpcError
 from sentient_desktop.rpc.codec import END_OF_STREAM, encode, envelope, error_body, status_of
 from sentient_desktop.rpc.fields import parse_decimal
@@ -37,11 +43,40 @@ async def serve_envd(desktop: Desktop, scope: Scope, receive: Receive, send: Sen
             await _refuse_rpc(error, headers)(scope, receive, send)
             return
         await serve(service, path.rpartition("/")[2], call, scope, receive, send)
-    elif path == "/envs":
-        require_token(headers, desktop.record.token)
-        await JSONResponse(desktop.record.envs)(scope, receive, send)
     else:
-        raise ApiError(404, f"envd has nothing at {path}")
+        require_token(headers, desktop.record.token)
+        await (await _serve_facts(desktop, Request(scope, receive)))(scope, receive, send)
+
+
+async def _serve_facts(desktop: Desktop, request: Request) -> Response:
+    match (request.method, request.url.path):
+        case ("GET", "/envs"):
+            return JSONResponse(desktop.record.envs, headers={"cache-control": "no-store"})
+        case ("GET", "/metrics"):
+            await desktop.ensure_booted()
+            sample = await asyncio.to_thread(measure, desktop)
+            return JSONResponse(_metrics(sample or {}))
+        case ("POST", "/files/compose"):
+            try:
+                return await compose(desktop, request)
+            except RpcError as error:
+                raise ApiError(400, f"invalid request body: {error.message}") from error
+        case (method, path):
+            raise ApiError(404, f"envd has nothing at {method} {path}")
+
+
+def _metrics(sample: dict[str, Any]) -> dict[str, Any]:
+    """Return a sample under envd's own names."""
+    return {
+        "ts": int(time.time()),
+        "cpu_count": sample.get("cpuCount", 0),
+        "cpu_used_pct": sample.get("cpuUsedPct", 0),
+        "mem_total": sample.get("memTotal", 0),
+        "mem_used": sample.get("memUsed", 0),
+        "mem_cache": sample.get("memCache", 0),
+        "disk_used": sample.get("diskUsed", 0),
+        "disk_total": sample.get("diskTotal", 0),
+    }
 
 
 def require_credentials(token: str, request: Request) -> None:
@@ -72,9 +107,9 @@ async def serve_files(desktop: Desktop, request: Request) -> Response:
     """
     require_file_access(request.method, request.headers, request.query_params, desktop.record.token)
     if request.method == "GET":
-        return await files.download(desktop, request)
+        return await download(desktop, request)
     if request.method == "POST":
-        return await files.upload(desktop, request)
+        return await upload(desktop, request)
     raise ApiError(405, f"{request.method} is not offered on /files")
 
 

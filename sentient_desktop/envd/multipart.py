@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import Request
 
 from sentient_desktop.errors import ApiError
 
@@ -76,9 +75,9 @@ class Part:
 
 
 class _Source:
-    def __init__(self, request: Request, boundary: bytes) -> None:
+    def __init__(self, body: AsyncIterator[bytes], boundary: bytes) -> None:
         self._tokens = _Tokens(boundary)
-        self._body = request.stream()
+        self._body = body
 
     async def next(self) -> _Token:
         """Return the next token, or ("", b"") at the end of the body."""
@@ -90,17 +89,17 @@ class _Source:
         return self._tokens.queue.popleft()
 
 
-async def read_parts(request: Request) -> AsyncIterator[Part]:
-    """Yield the parts of a multipart request in order.
+async def read_parts(content_type: str, body: AsyncIterator[bytes]) -> AsyncIterator[Part]:
+    """Yield the parts of a multipart body in order.
 
     Raises:
         ApiError: 400 for a missing boundary or a malformed body.
     """
-    _, options = parse_options_header(request.headers.get("content-type"))
+    _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
         raise ApiError(400, "the multipart content type has no boundary")
-    source = _Source(request, boundary)
+    source = _Source(body, boundary)
     while True:
         kind, _ = await source.next()
         if kind == "":

@@ -106,7 +106,12 @@ def _unimplemented(method: str) -> Unary:
     return refuse
 
 
-async def _read_body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """Gather a request's body.
+
+    Raises:
+        RpcError: ``resource_exhausted`` beyond the frame limit.
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -125,7 +130,7 @@ async def _serve_unary(handler: Unary, call: Call, request: Request, send: Send)
     status = 200
     try:
         async with asyncio.timeout(call.timeout_s):
-            reply = await handler(call, decode(await _read_body(request)))
+            reply = await handler(call, decode(await read_body(request)))
     except TimeoutError:
         status, reply = 504, error_body(RpcError("deadline_exceeded", "the call took too long"))
     except ClientDisconnect:

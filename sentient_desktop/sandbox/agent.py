@@ -20,9 +20,10 @@ import select
 import sys
 from collections.abc import Callable
 
-from sentient_desktop.sandbox.guest.files import OPERATIONS, do_read
+from sentient_desktop.sandbox.guest.files import OPERATIONS
 from sentient_desktop.sandbox.guest.processes import Processes, call_libc
 from sentient_desktop.sandbox.guest.relay import Relay
+from sentient_desktop.sandbox.guest.transfers import do_compose, do_read, do_write
 from sentient_desktop.sandbox.guest.watching import Watches
 from sentient_desktop.sandbox.guest.wire import Channel, Refused, Reply, Request
 
@@ -62,6 +63,8 @@ class Agent:
         }
         self._threaded: dict[str, Handler] = {
             **OPERATIONS,
+            "compose": do_compose,
+            "write": do_write,
             "read": lambda request: do_read(request, channel),
             "connect": relay.do_connect,
         }

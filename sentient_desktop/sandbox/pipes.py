@@ -48,7 +48,7 @@ async def read_chunks(fd: int) -> AsyncIterator[bytes]:
         yield data
 
 
-async def write_all(fd: int, data: bytes) -> None:
+async def write_all(fd: int, data: bytes | bytearray) -> None:
     """Write everything to a non-blocking descriptor.
 
     Raises:

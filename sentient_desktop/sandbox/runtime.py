@@ -31,7 +31,8 @@ START_AGENT = (
 )
 AGENT_FILES = (
     "__init__.py", "agent.py", "guest/__init__.py", "guest/wire.py", "guest/files.py",
-    "guest/processes.py", "guest/watching.py", "guest/relay.py",
+    "guest/processes.py", "guest/watching.py", "guest/relay.py", "guest/trees.py",
+    "guest/transfers.py",
 )  # fmt: skip
 """Modules of this package that run inside; compiled into the template, they start faster."""
 

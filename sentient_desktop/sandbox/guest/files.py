@@ -10,7 +10,8 @@ import errno
 import os
 import stat
 
-from sentient_desktop.sandbox.guest.wire import CHUNK, Channel, Refused, Reply, Request
+from sentient_desktop.sandbox.guest.trees import copy_tree, delete_tree, make_folders
+from sentient_desktop.sandbox.guest.wire import Refused, Reply, Request
 
 HOME = "/home/user"
 METADATA_PREFIX = "user.e2b."
@@ -36,19 +37,6 @@ def metadata_of(path: str) -> dict[str, str]:
     except (OSError, UnicodeDecodeError):  # the guest may have written anything itself
         pass
     return found
-
-
-def write_metadata(fd: int, metadata: dict[str, str]) -> None:
-    """Replace a file's user metadata; a filesystem without extended attributes keeps none."""
-    try:
-        for name in os.listxattr(fd):
-            if name.startswith(METADATA_PREFIX) and name[len(METADATA_PREFIX) :] not in metadata:
-                os.removexattr(fd, name)
-        for name, value in metadata.items():
-            os.setxattr(fd, METADATA_PREFIX + name, value.encode())
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
 
 
 def entry_of(path: str) -> Reply:
@@ -85,21 +73,22 @@ def do_stat(request: Request) -> Reply:
 def do_list(request: Request) -> Reply:
     """Describe what is below a folder, ``depth`` levels deep, in order of path."""
     top, depth = resolve(request["path"]), max(1, request["depth"])
-    entries: list[Reply] = []
     if not stat.S_ISDIR(os.stat(top).st_mode):
         raise Refused("ENOTDIR", f"path is not a directory: {top}")
-
-    def walk(folder: str, level: int) -> None:
-        for name in sorted(os.listdir(folder)):
-            path = os.path.join(folder, name)
-            try:
+    entries: list[Reply] = []
+    pending = [(top, 0)]
+    while pending:
+        path, level = pending.pop()
+        try:
+            if level:
                 entries.append(entry_of(path))
-                if level < depth and stat.S_ISDIR(os.lstat(path).st_mode):
-                    walk(path, level + 1)
-            except (FileNotFoundError, PermissionError):
-                continue  # it vanished between two looks, or is not ours to look into
-
-    walk(top, 1)
+            if not level or (level < depth and stat.S_ISDIR(os.lstat(path).st_mode)):
+                below = sorted(os.listdir(path), reverse=True)
+                pending += [(os.path.join(path, name), level + 1) for name in below]
+        except (FileNotFoundError, PermissionError):
+            if not level:
+                raise
+            # it vanished between two looks, or is not ours to look into
     return {"entries": entries}
 
 
@@ -110,51 +99,15 @@ def do_make_dir(request: Request) -> Reply:
         raise Refused("EEXIST", f"directory already exists: {path}")
     if os.path.lexists(path):
         raise Refused("ENOTDIR", f"path already exists but it is not a directory: {path}")
-    os.makedirs(path)
+    make_folders(path)
     return {"entry": entry_of(path)}
-
-
-def copy_tree(source: str, target: str) -> None:
-    """Copy what rename() cannot move: overlayfs refuses to rename folders of lower layers."""
-    status = os.lstat(source)
-    if stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(source), target)
-    elif stat.S_ISDIR(status.st_mode):
-        os.mkdir(target)
-        for name in os.listdir(source):
-            copy_tree(os.path.join(source, name), os.path.join(target, name))
-        os.chmod(target, stat.S_IMODE(status.st_mode))
-        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-    elif stat.S_ISREG(status.st_mode):
-        reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-        writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            while os.sendfile(writer, reader, None, CHUNK):
-                pass
-            os.fchmod(writer, stat.S_IMODE(status.st_mode))
-            os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
-        finally:
-            os.close(reader)
-            os.close(writer)
-    else:
-        os.mknod(target, status.st_mode)
-
-
-def delete_tree(path: str) -> None:
-    """Delete a file, a link or a whole folder, never following links."""
-    if stat.S_ISDIR(os.lstat(path).st_mode):
-        for name in os.listdir(path):
-            delete_tree(os.path.join(path, name))
-        os.rmdir(path)
-    else:
-        os.unlink(path)
 
 
 def do_move(request: Request) -> Reply:
     """Rename, making the target's parents; across overlay layers, copy and delete."""
     source, target = resolve(request["path"]), resolve(request["target"])
     os.lstat(source)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    make_folders(os.path.dirname(target))
     try:
         os.rename(source, target)
     except OSError as error:
@@ -181,63 +134,10 @@ def do_remove(request: Request) -> Reply:
     return {}
 
 
-def open_regular(path: str, flags: int, mode: int = 0o666) -> int:
-    """Open without ever blocking on a FIFO, and refuse everything that is not a plain file."""
-    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, mode)
-    kind = os.fstat(fd).st_mode
-    if stat.S_ISREG(kind):
-        return fd
-    os.close(fd)
-    if stat.S_ISDIR(kind):
-        raise Refused("EISDIR", f"path is a directory: {path}")
-    raise Refused("EINVAL", f"path is not a regular file: {path}")
-
-
-def do_read(request: Request, channel: Channel) -> None:
-    """Answer with the size, then send that many bytes into the given pipe and close it."""
-    path, sink = resolve(request["path"]), request["fds"][0]
-    source = open_regular(path, os.O_RDONLY)
-    try:
-        size = os.fstat(source).st_size
-        # Files of /proc claim to be empty; their content is small enough to be measured first.
-        inline = b"" if size else os.read(source, CHUNK)
-        channel.send({"id": request["id"], "size": size or len(inline)})
-        while inline:
-            inline = inline[os.write(sink, inline) :]
-        sent = 0
-        while sent < size:
-            count = os.sendfile(sink, source, sent, min(CHUNK, size - sent))
-            if not count:
-                break
-            sent += count
-    finally:
-        os.close(source)
-
-
-def do_write(request: Request) -> Reply:
-    """Fill a file from the given pipe until its end; parents are made, content is replaced."""
-    path, source = resolve(request["path"]), request["fds"][0]
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.isdir(path):
-        raise Refused("EISDIR", f"path is a directory: {path}")
-    target = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    try:
-        os.fchown(target, os.getuid(), os.getgid())  # changes nothing, but is seen by watchers
-        while data := os.read(source, CHUNK):
-            while data:
-                data = data[os.write(target, data) :]
-        write_metadata(target, request["metadata"])
-    finally:
-        os.close(target)
-    return {"entry": entry_of(path)}
-
-
 OPERATIONS = {
     "stat": do_stat,
     "list": do_list,
     "make_dir": do_make_dir,
     "move": do_move,
     "remove": do_remove,
-    "write": do_write,
 }
-"""Answered by one reply each; ``read`` also needs the channel and stands apart."""

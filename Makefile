@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test bench crash check fmt lock dev clean
+.PHONY: help setup demo test bench limits crash check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ test: setup      ## run the whole test suite
 
 bench: setup     ## measure the embedded desktop; ARGS="--quick --only commands --json out.json"
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+limits: setup    ## hogs of every kind, by every means this machine has to bound them
+	@$(BIN)/python -m pytest -q -m "long or not long" tests/desktop/test_limits.py
 
 crash: setup     ## kill -9 of the command at every kill point, and of the server
 	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" tests/crash

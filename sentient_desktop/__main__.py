@@ -8,15 +8,54 @@ from pathlib import Path
 
 from sentient_desktop.errors import LaunchError, ProbeError
 from sentient_desktop.launch import ensure_server, stop_server
+from sentient_desktop.limits.means import NAMES
 from sentient_desktop.serve import run_server
-from sentient_desktop.settings import Settings
+from sentient_desktop.settings import Limits, Settings
 
+_MIB = 1 << 20
 EXIT_FAILED, EXIT_ENVIRONMENT = 1, 4
 
 
 def _print_endpoint(url: str, api_key: str) -> None:
     sys.stdout.write(json.dumps({"url": url, "api_key": api_key}) + "\n")
     sys.stdout.flush()
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _add_limits(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("bounds on each desktop")
+    group.add_argument("--cpus", type=_positive, help="processor time, in cores (default: all)")
+    group.add_argument("--memory-mb", type=_positive, help="memory (default: 4096)")
+    group.add_argument("--disk-mb", type=_positive, help="disk, softly (default: 10240)")
+    group.add_argument("--processes", type=int, help="processes and threads (default: 512)")
+    group.add_argument(
+        "--free-mb", type=_positive, help="free space of the data folder to keep (default: 1024)"
+    )
+    group.add_argument(
+        "--limits-by", choices=("auto", *NAMES), default="auto", help="the means to enforce them by"
+    )
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    given = {
+        "cpus": options.cpus,
+        "processes": options.processes,
+        **{
+            field: megabytes and int(megabytes * _MIB)
+            for field, megabytes in (
+                ("memory_bytes", options.memory_mb),
+                ("disk_bytes", options.disk_mb),
+                ("free_bytes", options.free_mb),
+            )
+        },
+    }
+    return Limits(**{field: value for field, value in given.items() if value is not None})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "serve":
             command.add_argument("--host", default="127.0.0.1")
             command.add_argument("--port", type=int, default=0)
+            _add_limits(command)
     return parser
 
 
@@ -42,7 +82,10 @@ def main() -> int:
     try:
         if options.command == "serve":
             os.chdir("/")  # hold no folder of the caller's busy
-            run_server(Settings(data_dir, options.host, options.port), _print_endpoint)
+            settings = Settings(
+                data_dir, options.host, options.port, _limits(options), options.limits_by
+            )
+            run_server(settings, _print_endpoint)
         elif options.command == "ensure":
             endpoint = ensure_server(data_dir)
             _print_endpoint(endpoint.url, endpoint.api_key)

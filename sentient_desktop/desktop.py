@@ -16,9 +16,12 @@ from pathlib import Path
 
 from sentient_desktop.envd.commands import CommandTable
 from sentient_desktop.errors import ApiError, BootError, DesktopError, DiskError
+from sentient_desktop.limits.cgroup import Cgroups
+from sentient_desktop.limits.disk import require_room, require_space
 from sentient_desktop.sandbox.boot import RunningJail, Spawner
 from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.freeze import freeze, thaw
+from sentient_desktop.settings import Limits
 from sentient_desktop.state import read_start_time
 from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
 from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
@@ -38,6 +41,8 @@ class Workshop:
     layers: LayerStore
     spawner: Spawner
     factory: JailFactory
+    limits: Limits
+    means: Cgroups
     overlay: bool
     """Whether disks are overlays or plain folders; fixed for the life of a data folder."""
     uids: range | None
@@ -56,6 +61,8 @@ class Desktop:
         self.deleted = False
         self.visitors = 0
         """Connections from outside to the desktop's ports that are open now."""
+        self.disk_used = 0
+        """Bytes on its own disk when the watchdog last looked."""
         self._workshop = workshop
         self._frozen: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
@@ -70,6 +77,20 @@ class Desktop:
     def disk(self) -> Path:
         """The folder that holds everything the desktop wrote since its last snapshot's layers."""
         return self.home / ("upper" if self._workshop.overlay else "root")
+
+    @property
+    def limits(self) -> Limits:
+        """What it may use."""
+        return self._workshop.limits
+
+    def require_room(self) -> None:
+        """Demand that more may be written here.
+
+        Raises:
+            ApiError: 507 when its disk or the server's is full.
+        """
+        require_space(self.home, self.limits.free_bytes)
+        require_room(self.id, self.disk_used, self.limits.disk_bytes)
 
     async def ensure_booted(self) -> RunningJail:
         """Return the jail of a running desktop, booting it from its disk if it has none.
@@ -101,13 +122,21 @@ class Desktop:
             log=self.home / "boot.log",
             on_exit=commands.on_exit,
             on_spawn=self._note_spawn,
+            groups=await asyncio.to_thread(self._enclose),
         )
         self.commands = commands
+        self.keep(_abandon_after(self.jail, commands))
         record.monitor_pid, record.init_pid = self.jail.monitor_pid, self.jail.init_pid
         record.monitor_start = read_start_time(record.monitor_pid) or 0
         record.init_start = read_start_time(record.init_pid) or 0
         await asyncio.to_thread(workshop.registry.save, record)
         return self.jail
+
+    def _enclose(self) -> list[str]:
+        try:
+            return self._workshop.means.enclose(self.id)
+        except OSError as error:
+            raise BootError(f"the desktop's limits could not be set: {error}") from error
 
     async def _note_spawn(self, monitor_pid: int) -> None:
         """Register a jail that is still booting: a crash now leaves its end to the sweep."""
@@ -249,6 +278,7 @@ class Desktop:
             await self.jail.stop()
             self.commands.abandon()
             self.jail = None
+        await asyncio.to_thread(self._workshop.means.release, self.id)
         self._frozen = []
         postponed, self._postponed = self._postponed, []
         for _, otherwise in postponed:
@@ -261,6 +291,12 @@ class Desktop:
     def _require_present(self) -> None:
         if self.deleted:
             raise ApiError(404, f"sandbox {self.id} was not found")
+
+
+async def _abandon_after(jail: RunningJail, commands: CommandTable) -> None:
+    """Tell whoever follows a command that it ended with all the others, whatever ended them."""
+    await jail.ended.wait()
+    commands.abandon()
 
 
 async def _quietly(work: Coroutine[None, None, None]) -> None:

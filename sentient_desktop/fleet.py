@@ -13,7 +13,9 @@ from typing import Any
 
 from sentient_desktop.desktop import Desktop, Workshop
 from sentient_desktop.errors import ApiError
+from sentient_desktop.limits.disk import require_space
 from sentient_desktop.sandbox.uids import owners_below
+from sentient_desktop.settings import Limits
 from sentient_desktop.state import read_start_time
 from sentient_desktop.store.layers import (
     LayerStore,
@@ -45,6 +47,11 @@ class Fleet:
         }
         self.snapshots = {record.id: record for record in workshop.registry.snapshots()}
 
+    @property
+    def limits(self) -> Limits:
+        """What each desktop may use."""
+        return self._workshop.limits
+
     async def create(self, template: str, **choices: Any) -> Desktop:
         """Make and boot a desktop from a template or snapshot; ``choices`` are record fields.
 
@@ -52,6 +59,7 @@ class Fleet:
             ApiError: 404 for a template nobody knows.
             BootError: it did not start; nothing of it is left.
         """
+        require_space(self._folder, self._workshop.limits.free_bytes)
         source = self.find_snapshot(template)
         if source is None and template not in TEMPLATES:
             known = ", ".join(sorted(TEMPLATES))

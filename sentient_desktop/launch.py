@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +62,12 @@ def _launching(data_dir: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def ensure_server(data_dir: Path) -> Endpoint:
+def ensure_server(data_dir: Path, options: Sequence[str] = ()) -> Endpoint:
     """Return the running server of ``data_dir``, starting one in the background if need be.
 
     Blocks until it is healthy (well under a second, some seconds the very first time). Safe to
     call from many processes at once: there is one server per folder. The server outlives the
-    caller; stop it with stop_server().
+    caller; stop it with stop_server(). ``options`` are those of ``serve``, used if it is started.
 
     Raises:
         LaunchError: it did not become healthy; the text ends with the last line of its log.
@@ -79,7 +79,7 @@ def ensure_server(data_dir: Path) -> Endpoint:
     with _launching(data_dir):
         if found := find_server(data_dir):
             return found[0]
-        pid = _start(data_dir)
+        pid = _start(data_dir, options)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if found := find_server(data_dir):
@@ -90,7 +90,7 @@ def ensure_server(data_dir: Path) -> Endpoint:
         raise LaunchError(f"the desktop server did not start: {_last_line(data_dir)}")
 
 
-def _start(data_dir: Path) -> int:
+def _start(data_dir: Path, options: Sequence[str]) -> int:
     """Start the server in a session of its own, with nothing of ours open; return its pid.
 
     posix_spawn rather than Popen: the server is meant to outlive its parent, and a Popen object
@@ -106,6 +106,7 @@ def _start(data_dir: Path) -> int:
     ]
     # -P keeps the caller's working folder off the server's import path.
     argv = [sys.executable, "-P", "-m", "sentient_desktop", "serve", "--data-dir", str(data_dir)]
+    argv += options
     env = os.environ | {"PYTHONPATH": _package_path()}
     return os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
 

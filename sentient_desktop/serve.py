@@ -19,6 +19,9 @@ from sentient_desktop.app import App
 from sentient_desktop.desktop import Workshop
 from sentient_desktop.errors import LaunchError, ProbeError
 from sentient_desktop.fleet import Fleet, sweep
+from sentient_desktop.limits.cgroup import Cgroups
+from sentient_desktop.limits.means import choose_means, scope_prefix
+from sentient_desktop.limits.watchdog import Watchdog
 from sentient_desktop.network.tunnel import Tunnel
 from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
@@ -36,12 +39,14 @@ KEEPALIVE_S = 900
 or a request may meet the closing connection and be sent again without its body."""
 
 
-def _lock(data_dir: Path) -> int:
-    """Take the folder's lock for the life of this process.
+def _take(data_dir: Path) -> int:
+    """Make the folder, and take its lock for the life of this process.
 
     Raises:
         LaunchError: another server has it.
     """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir.chmod(0o700)
     fd = os.open(data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,7 +83,7 @@ def _listen(settings: Settings, last_port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def open_fleet(settings: Settings, spawner: Spawner) -> AsyncIterator[Fleet]:
+async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> AsyncIterator[Fleet]:
     """Probe the machine, sweep what a crash left, and run the fleet until the context ends.
 
     Raises:
@@ -88,6 +93,7 @@ async def open_fleet(settings: Settings, spawner: Spawner) -> AsyncIterator[Flee
     registry = await asyncio.to_thread(Registry, data_dir / "registry.db")
     layers = LayerStore(data_dir / "layers")
     await asyncio.to_thread(sweep, registry, data_dir / "desktops", layers)
+    await asyncio.to_thread(means.sweep)
     template = await asyncio.to_thread(ensure_template, data_dir / "templates")
     factory = JailFactory(template, layers, settings.limits)
     report = await probe_with(spawner, factory, data_dir)
@@ -99,15 +105,39 @@ async def open_fleet(settings: Settings, spawner: Spawner) -> AsyncIterator[Flee
             f"this data folder's disks are overlays, which are refused now: {report.detail}"
         )
     uids = report.uids and report.uids[:-2]  # those two are the probe's
-    workshop = Workshop(registry, layers, spawner, factory, kept == "overlay", uids)
+    overlay = kept == "overlay"
+    workshop = Workshop(registry, layers, spawner, factory, settings.limits, means, overlay, uids)
     fleet = Fleet(workshop, data_dir / "desktops")
-    reaper = asyncio.create_task(fleet.reap_forever())
+    watchdog = Watchdog(
+        lambda: list(fleet.desktops.values()), settings.limits, "memory" in means.enforced
+    )
+    chores = [
+        asyncio.create_task(fleet.reap_forever()),
+        asyncio.create_task(watchdog.run_forever()),
+    ]
     try:
         yield fleet
     finally:
-        reaper.cancel()
+        for chore in chores:
+            chore.cancel()
         await fleet.shut_down()
         registry.close()
+
+
+@asynccontextmanager
+async def _lifespan(
+    settings: Settings, spawner: Spawner, *, scoped: bool, failure: list[Exception]
+) -> AsyncIterator[Fleet]:
+    """Run the fleet; note why it ended, because uvicorn only says that start-up failed."""
+    try:
+        means = choose_means(
+            settings.limits_by, settings.limits, settings.data_dir, spawner.pid, scoped=scoped
+        )
+        async with open_fleet(settings, spawner, means) as fleet:
+            yield fleet
+    except Exception as error:
+        failure.append(error)
+        raise
 
 
 class _Server(uvicorn.Server):
@@ -148,26 +178,17 @@ def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None
     os.umask(0o022)
     _allow_many_files()
     data_dir = settings.data_dir
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data_dir.chmod(0o700)
-    lock = _lock(data_dir)
+    lock = _take(data_dir)
     state = read_state(data_dir)
     api_key = str(state.get("api_key") or f"e2b_{secrets.token_hex(20)}")
     listener = _listen(settings, int(state.get("port") or 0))
     port = listener.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
-    spawner = Spawner.start(data_dir / "spawner.log")
+    prefix = scope_prefix(settings.limits_by)
+    spawner = Spawner.start(data_dir / "spawner.log", prefix)
     failure: list[Exception] = []
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[Fleet]:
-        try:
-            async with open_fleet(settings, spawner) as fleet:
-                yield fleet
-        except Exception as error:
-            failure.append(error)  # uvicorn only says that start-up failed
-            raise
+    lifespan = partial(_lifespan, settings, spawner, scoped=bool(prefix), failure=failure)
 
     def ready() -> None:
         write_state(data_dir, {"url": url, "api_key": api_key, "port": port})
@@ -183,7 +204,7 @@ def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None
         spawner.close()
         listener.close()
         os.close(lock)
-    if failure and isinstance(failure[0], ProbeError):
-        raise failure[0]
     if failure:
+        if isinstance(failure[0], ProbeError):
+            raise failure[0]
         raise LaunchError(f"the server failed: {failure[0]}") from failure[0]

@@ -1,6 +1,7 @@
 """What an operator may choose about the server, and the limits every desktop lives under."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ENVD_VERSION = "0.6.13"
@@ -16,9 +17,17 @@ DEFAULT_TIMEOUT_S = 300
 MAX_TIMEOUT_S = 30 * 24 * 3600
 
 
+def _host_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on one desktop; all are enforced by the kernel, none by the guest."""
+    """Bounds on one desktop. The host enforces all of them, the guest none."""
 
     processes: int = 512
     """RLIMIT_NPROC, counted inside the desktop's own user namespace (threads included)."""
@@ -27,7 +36,15 @@ class Limits:
     file_bytes: int = 8 << 30
     """RLIMIT_FSIZE: the largest single file."""
     shm_bytes: int = 256 << 20
-    """Size of /dev/shm and of /run, which live in memory."""
+    """Size of /dev/shm and of /run, which live in memory and count as such."""
+    cpus: float = field(default_factory=_cores)
+    """Processor time per second, in cores; without cgroups, desktops share what there is."""
+    memory_bytes: int = field(default_factory=lambda: min(4 << 30, _host_memory()))
+    """Memory of all processes together. Beyond it the largest one is killed."""
+    disk_bytes: int = 10 << 30
+    """What a desktop may write in all. Soft: noticed within seconds, see limits/disk.py."""
+    free_bytes: int = 1 << 30
+    """What must stay free where the data folder lies; below it nothing new is made or written."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +56,5 @@ class Settings:
     port: int = 0
     """0 picks a free port, the one of the previous run first."""
     limits: Limits = Limits()
+    limits_by: str = "auto"
+    """The means that bound desktops: ``auto`` or one of limits.means.NAMES."""

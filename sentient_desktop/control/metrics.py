@@ -1,7 +1,6 @@
 """What a desktop uses right now, read from the host's /proc and from its disk's folder."""
 
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -39,11 +38,11 @@ def measure(desktop: Desktop) -> dict[str, Any] | None:
         resident += int(memory[1]) * _PAGE
         shared += int(memory[2]) * _PAGE
     return {
-        "cpuCount": os.cpu_count() or 1,
+        "cpuCount": max(1, round(desktop.limits.cpus)),
         "cpuUsedPct": round(100 * seconds / max(now - oldest, 0.01), 2),
         "memUsed": resident,
-        "memTotal": os.sysconf("SC_PHYS_PAGES") * _PAGE,
+        "memTotal": desktop.limits.memory_bytes,
         "memCache": shared,
         "diskUsed": disk_usage(desktop.disk),
-        "diskTotal": shutil.disk_usage(desktop.home).total,
+        "diskTotal": desktop.limits.disk_bytes,
     }

@@ -5,7 +5,6 @@ this server cannot do is refused by name instead of being ignored.
 """
 
 import asyncio
-import os
 import time
 import urllib.parse
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.network.policy import make_traffic_token, read_network
-from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION
+from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION, Limits
 from sentient_desktop.store.registry import DesktopRecord
 
 _MIB = 1 << 20
@@ -71,9 +70,8 @@ def connection_body(record: DesktopRecord, request: Request) -> dict[str, Any]:
     }
 
 
-def detail_body(record: DesktopRecord) -> dict[str, Any]:
+def detail_body(record: DesktopRecord, limits: Limits) -> dict[str, Any]:
     """Return what info and list answer."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "templateID": record.template,
         "alias": record.template,
@@ -82,9 +80,9 @@ def detail_body(record: DesktopRecord) -> dict[str, Any]:
         "startedAt": _iso(record.started_at),
         "endAt": _iso(record.end_at),
         "envdVersion": ENVD_VERSION,
-        "cpuCount": os.cpu_count() or 1,
-        "memoryMB": memory // _MIB,
-        "diskSizeMB": 0,
+        "cpuCount": max(1, round(limits.cpus)),
+        "memoryMB": limits.memory_bytes // _MIB,
+        "diskSizeMB": limits.disk_bytes // _MIB,
         "metadata": record.metadata,
         "state": record.state,
         "allowInternetAccess": False,
@@ -148,8 +146,9 @@ async def connect(request: Request) -> Response:
 
 async def info(request: Request) -> Response:
     """Describe one desktop."""
-    record = _desktop(request).record
-    return JSONResponse(detail_body(record) | {"envdAccessToken": record.token})
+    desktop = _desktop(request)
+    record = desktop.record
+    return JSONResponse(detail_body(record, desktop.limits) | {"envdAccessToken": record.token})
 
 
 async def kill(request: Request) -> Response:
@@ -198,7 +197,8 @@ async def list_all(request: Request) -> Response:
     records = [record for record in records if _matches(record, request)]
     records.sort(key=lambda r: (r.started_at, r.id), reverse=query.get("order") != "asc")
     page, headers = paginate(records, query.get("limit"), query.get("nextToken"))
-    return JSONResponse([detail_body(record) for record in page], headers=headers)
+    limits = _fleet(request).limits
+    return JSONResponse([detail_body(record, limits) for record in page], headers=headers)
 
 
 def _matches(record: DesktopRecord, request: Request) -> bool:

@@ -22,6 +22,7 @@ from sentient_desktop.rpc.fields import parse_decimal
 from sentient_desktop.rpc.service import Call, Service, serve
 
 DEFAULT_KEEPALIVE_S = 90.0
+UNREAD_LIMIT_BYTES = 16 << 20
 
 
 async def serve_envd(desktop: Desktop, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +58,7 @@ async def _serve_facts(desktop: Desktop, request: Request) -> Response:
             sample = await asyncio.to_thread(measure, desktop)
             return JSONResponse(_metrics(sample or {}))
         case ("POST", "/files/compose"):
+            await _require_room(desktop, request)
             try:
                 return await compose(desktop, request)
             except RpcError as error:
@@ -109,8 +111,25 @@ async def serve_files(desktop: Desktop, request: Request) -> Response:
     if request.method == "GET":
         return await download(desktop, request)
     if request.method == "POST":
+        await _require_room(desktop, request)
         return await upload(desktop, request)
     raise ApiError(405, f"{request.method} is not offered on /files")
+
+
+async def _require_room(desktop: Desktop, request: Request) -> None:
+    """Refuse an upload there is no room for; a small one is read first.
+
+    A server that answers without reading closes the connection, and a client still busy sending
+    may lose the answer.
+    """
+    try:
+        desktop.require_room()
+    except ApiError:
+        unread = UNREAD_LIMIT_BYTES
+        async for chunk in request.stream():
+            if (unread := unread - len(chunk)) < 0:
+                break
+        raise
 
 
 def read_call(headers: Headers) -> Call:

@@ -111,6 +111,7 @@ def _kernel_views(secrets: Sequence[str], shm_bytes: int) -> list[str]:
     for secret in secrets:
         argv += ["--ro-bind", "/dev/null", f"/proc/{secret}"]
     argv += ["--dev", "/dev", "--size", str(shm_bytes), "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
+    argv += ["--remount-ro", "/dev"]  # its own tmpfs has no size; what is mounted on it stays as is
     return [*argv, "--size", str(shm_bytes), "--perms", "0755", "--tmpfs", "/run"]
 
 

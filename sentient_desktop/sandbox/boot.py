@@ -109,22 +109,34 @@ class Spawner:
         self._reader: asyncio.Task[None] | None = None
 
     @classmethod
-    def start(cls, log: Path) -> "Spawner":
-        """Start the process. Call from the main thread: the spawner dies with its parent thread."""
+    def start(cls, log: Path, prefix: Sequence[str] = ()) -> "Spawner":
+        """Start the process, by the program ``prefix`` if that is given and keeps its pid.
+
+        Call from the main thread: the spawner dies with its parent thread.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         script = str(Path(__file__).with_name("spawner.py"))
         with theirs, log.open("ab") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", script, str(theirs.fileno()), str(os.getpid())],
+                [
+                    *prefix,
+                    *(sys.executable, "-I", "-S", script),
+                    *(str(theirs.fileno()), str(os.getpid())),
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 cwd="/",
-                env={},
+                env=dict(os.environ) if prefix else {},
             )
         ours.setblocking(False)
         return cls(process, ours)
+
+    @property
+    def pid(self) -> int:
+        """The process every jail descends from."""
+        return self._process.pid
 
     async def _read_forever(self) -> None:
         loop = asyncio.get_running_loop()
@@ -152,10 +164,12 @@ class Spawner:
         log: Path,
         on_exit: Callable[[int, int], None],
         on_spawn: Callable[[int], Awaitable[None]] = _forget,
+        groups: Sequence[str] = (),
     ) -> RunningJail:
         """Start a jail and wait until its agent reports ready.
 
         ``uid`` is the unprivileged host uid to become, for servers that are root; None otherwise.
+        ``groups`` are the cgroup.procs files the jail is born into.
         ``on_spawn`` is told bubblewrap's pid at once and must be done before boot() returns.
 
         Raises:
@@ -173,7 +187,7 @@ class Spawner:
             os.lseek(program, 0, os.SEEK_SET)
             fds = [theirs.fileno(), program, info_writer, log_fd]
             request = {"argv": build_argv(jail), "uid": uid, "stage": folders}
-            pid = await self._spawn(request, fds)
+            pid = await self._spawn(request | {"groups": list(groups)}, fds)
         finally:
             theirs.close()
             close_all([program, info_writer, log_fd])

@@ -52,6 +52,10 @@ class JailFactory:
             shm_bytes=limits.shm_bytes,
             command=(
                 *(INTERPRETER, "-I", "-S", "-E", "-c", START_AGENT, str(CONTROL_FD)),
-                *(str(limits.processes), str(limits.open_files), str(limits.file_bytes)),
+                *(
+                    str(limits.processes),
+                    str(limits.open_files),
+                    str(min(limits.file_bytes, limits.disk_bytes)),
+                ),
             ),
         )

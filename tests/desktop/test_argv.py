@@ -43,7 +43,7 @@ GOLDEN = """
 --remount-ro /opt/python/lib/python3.11/site-packages --remount-ro /opt
 --proc /proc --ro-bind /proc/sys /proc/sys --ro-bind /dev/null /proc/keys
 --ro-bind /dev/null /proc/kallsyms --ro-bind /dev/null /proc/cmdline
---dev /dev --size 268435456 --perms 1777 --tmpfs /dev/shm
+--dev /dev --size 268435456 --perms 1777 --tmpfs /dev/shm --remount-ro /dev
 --size 268435456 --perms 0755 --tmpfs /run
 --chdir / --info-fd 5 --seccomp 4 -- /opt/desktop/bin/python3.11 agent
 """

@@ -157,6 +157,11 @@ class Processes:
             resource.prlimit(pid, resource.RLIMIT_NPROC, (self._limit, self._limit))
         except (PermissionError, ProcessLookupError):
             pass  # it has ended already, or made itself undumpable; the agent's bound still holds
+        try:
+            with open(f"/proc/{pid}/oom_score_adj", "w") as file:
+                file.write("1000")  # when memory runs out, a command goes before its agent
+        except OSError:
+            pass  # it has ended already, or made itself undumpable
         return pid
 
     def do_spawn(self, request: Request) -> Reply:

@@ -1,0 +1,1 @@
+"""Keeping a desktop inside its bounds: control groups where allowed, a watchdog for the rest."""

@@ -1,0 +1,162 @@
+"""Bounds on a desktop, by every means this machine has: a hog is held, its neighbour works on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import e2b
+import pytest
+from e2b import AsyncSandbox, CommandExitException
+
+from sentient_desktop import ensure_server
+from sentient_desktop.limits.cgroup import Cgroups
+from sentient_desktop.limits.means import find_v1
+from sentient_desktop.settings import Limits
+
+MEANS = ["watchdog", *(["cgroup1"] if find_v1() else [])]
+"""Those that can be forced here; the test of a machine with others runs as ``auto``."""
+
+BOUNDS = ("--memory-mb", "300", "--processes", "128", "--disk-mb", "64", "--free-mb", "1")
+
+HOLD_MEMORY = "python3 -c \"import time; x = b'x' * (1 << 30); time.sleep(60)\""
+
+
+@pytest.fixture(params=MEANS)
+def means(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def pair(
+    folder: Path, options_for: Any, means: str
+) -> AsyncIterator[tuple[AsyncSandbox, AsyncSandbox]]:
+    """A hog and its neighbour, who must work before and after what the hog does."""
+    options = options_for(ensure_server(folder, [*BOUNDS, "--limits-by", means]))
+    hog, neighbour = [await AsyncSandbox.create("base", **options) for _ in range(2)]
+    await neighbour.files.write("kept", "yes")
+    yield hog, neighbour
+    assert await neighbour.files.read("kept") == "yes"
+    assert (await neighbour.commands.run("echo $((6 * 7))")).stdout == "42\n"
+
+
+async def run(desktop: AsyncSandbox, command: str, timeout_s: float = 60) -> Any:
+    """Run a command to its end, good or bad."""
+    try:
+        return await desktop.commands.run(command, timeout=timeout_s)
+    except CommandExitException as error:
+        return error
+
+
+@pytest.mark.long
+async def test_fork_bomb_is_bounded(pair: Any) -> None:
+    hog, _ = pair
+    bomb = await hog.commands.run("b() { b | b & }; b; sleep 60", background=True)
+    await hog.files.write("still", "here")
+    assert await hog.files.read("still") == "here"
+    await bomb.disconnect()
+
+
+async def test_allocation_beyond_memory_is_killed_and_the_agent_is_not(pair: Any) -> None:
+    hog, _ = pair
+    bystander = await hog.commands.run("sleep 100", background=True)
+    result = await run(hog, HOLD_MEMORY)
+    assert result.exit_code != 0
+    assert [process.pid for process in await hog.commands.list()] == [bystander.pid]
+    await bystander.kill()
+
+
+@pytest.mark.long
+async def test_allocation_by_many_processes_is_bounded_in_sum(pair: Any) -> None:
+    hog, _ = pair
+    one = "python3 -c \"import time; x = b'x' * (90 << 20); time.sleep(3); print('held')\""
+    result = await run(hog, f"for i in 1 2 3 4 5 6; do {one} & done; wait")
+    assert 1 <= result.stdout.count("held") < 4
+
+
+@pytest.mark.long
+async def test_files_in_memory_count_as_memory(pair: Any) -> None:
+    hog, _ = pair
+    await run(hog, "head -c 250M /dev/zero > /dev/shm/a; head -c 250M /dev/zero > /run/b")
+    result = await run(hog, "ls /run; sleep 0.1; cat /proc/meminfo > /dev/null; echo fine")
+    assert result.exit_code in (0, 137, -1)
+
+
+@pytest.mark.long
+async def test_flood_of_inodes_in_memory_is_stopped(pair: Any) -> None:
+    hog, _ = pair
+    flood = "import os\nfor n in range(2_000_000): os.close(os.open(f'/dev/shm/{n}', 64))\nprint(n)"
+    result = await run(hog, f'python3 -c "{flood}"', 110)
+    assert result.exit_code != 0
+    assert "1999999" not in result.stdout
+    assert (await hog.commands.run("echo up")).stdout == "up\n"
+
+
+@pytest.mark.long
+async def test_disk_beyond_its_bound_stops_writers_but_not_deletion(pair: Any) -> None:
+    hog, neighbour = pair
+    await hog.files.write("small", "1")
+    filling = "i=0; while :; do i=$((i+1)); head -c 8M /dev/zero > f$i || exit; sleep 0.1; done"
+    result = await run(hog, filling)
+    assert result.exit_code != 0
+    with pytest.raises(e2b.NotEnoughSpaceException, match=r"of the 64 MiB of disk"):
+        await hog.files.write("more", "x")
+    assert await hog.files.read("small") == "1"
+    assert "f1" in (await hog.commands.run("ls")).stdout
+    await neighbour.files.write("more", "x")
+    await hog.commands.run("rm f*")
+    for _ in range(100):
+        try:
+            await hog.files.write("more", "x")
+        except e2b.NotEnoughSpaceException:
+            await asyncio.sleep(0.1)
+            await hog.commands.run("true")
+        else:
+            return
+    pytest.fail("space was freed, but writing stayed refused")
+
+
+@pytest.mark.long
+async def test_output_of_a_gibibyte_arrives_whole(pair: Any) -> None:
+    hog, _ = pair
+    seen = 0
+
+    def count(text: str) -> None:
+        nonlocal seen
+        seen += len(text)
+
+    handle = await hog.commands.run(
+        "head -c 1G /dev/zero | tr '\\0' x", background=True, on_stdout=count, timeout=110
+    )
+    while not seen:
+        await asyncio.sleep(0.05)
+    await handle.kill()
+    await handle.disconnect()
+
+
+@pytest.mark.long
+async def test_descriptors_run_out_for_the_guest_alone(pair: Any) -> None:
+    hog, _ = pair
+    program = "import os\nf = []\nwhile True: f.append(os.open('/dev/null', 0))"
+    result = await run(hog, f'python3 -c "{program}"')
+    assert "Too many open files" in result.stderr
+    await hog.files.write("still", "here")
+
+
+@pytest.mark.long
+async def test_processor_hogs_leave_the_neighbour_its_share(pair: Any) -> None:
+    hog, neighbour = pair
+    await hog.commands.run("for i in 1 2 3 4; do yes > /dev/null & done; wait", background=True)
+    for _ in range(20):
+        assert (await neighbour.commands.run("echo on")).stdout == "on\n"
+
+
+async def test_desktop_without_processes_has_no_groups(
+    folder: Path, options_for: Any, means: str
+) -> None:
+    options = options_for(ensure_server(folder, [*BOUNDS, "--limits-by", means]))
+    groups = Cgroups(means, find_v1() if means == "cgroup1" else [], Limits(), folder.absolute())
+    desktop = await AsyncSandbox.create("base", **options)
+    assert bool(groups.groups()) == (means == "cgroup1")
+    await desktop.kill()
+    assert groups.groups() == []

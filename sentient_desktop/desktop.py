@@ -129,7 +129,7 @@ class Desktop:
         record.monitor_pid, record.init_pid = self.jail.monitor_pid, self.jail.init_pid
         record.monitor_start = read_start_time(record.monitor_pid) or 0
         record.init_start = read_start_time(record.init_pid) or 0
-        await asyncio.to_thread(workshop.registry.save, record)
+        await asyncio.to_thread(workshop.registry.save, record, durable=False)
         return self.jail
 
     def _enclose(self) -> list[str]:
@@ -143,7 +143,7 @@ class Desktop:
         record = self.record
         record.monitor_pid, record.monitor_start = monitor_pid, read_start_time(monitor_pid) or 0
         record.init_pid = record.init_start = 0
-        await asyncio.to_thread(self._workshop.registry.save, record)
+        await asyncio.to_thread(self._workshop.registry.save, record, durable=False)
 
     async def start(self) -> None:
         """Boot a desktop that was just made."""

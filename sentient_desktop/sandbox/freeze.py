@@ -2,18 +2,23 @@
 
 Signals instead of a cgroup freezer, because they need no privilege. The walk repeats until it
 meets nobody new: a process may fork between being seen and being stopped, but its child is then
-found in the next round, and a stopped parent has no further children.
+found in the next round, and a stopped parent has no further children. The kernel may leave a child
+out of a list while one of its siblings dies, which standing siblings do not: the round that ends
+the walk met nobody moving, so its lists are whole.
 """
 
 import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from sentient_desktop.errors import FreezeError
 
 FREEZE_TIMEOUT_S = 5.0
+
+_KERNEL_LISTS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
 def _stat(pid: str) -> tuple[int, str] | None:
@@ -26,22 +31,37 @@ def _stat(pid: str) -> tuple[int, str] | None:
     return int(fields[1]), fields[0]
 
 
-def walk_tree(root: int) -> dict[int, str]:
-    """Return {pid: state letter} for ``root`` and all its descendants, zombies left out."""
-    table: dict[int, tuple[int, str]] = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - names only, ten times per pause
-        if entry.isdigit() and (found := _stat(entry)):
-            table[int(entry)] = found
+def _children(pid: int) -> Iterator[int]:
+    """Yield the children of every thread of a process, as the kernel lists them."""
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names only
+            yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    except OSError:
+        return  # gone meanwhile
+
+
+def _scan_parents() -> dict[int, list[int]]:
+    """Return {pid: children} of the whole host, for kernels that list no children."""
     children: dict[int, list[int]] = {}
-    for pid, (parent, _) in table.items():
-        children.setdefault(parent, []).append(pid)
-    found_pids, queue = {}, [root]
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - names only
+        if entry.isdigit() and (found := _stat(entry)):
+            children.setdefault(found[0], []).append(int(entry))
+    return children
+
+
+def walk_tree(root: int) -> dict[int, str]:
+    """Return {pid: state letter} for ``root`` and all its descendants, zombies left out.
+
+    Looks at these processes alone, however many the host has.
+    """
+    listing = None if _KERNEL_LISTS_CHILDREN else _scan_parents()
+    found, queue = {}, [root]
     while queue:
         pid = queue.pop()
-        if pid in table and table[pid][1] not in "ZX":
-            found_pids[pid] = table[pid][1]
-        queue += children.get(pid, [])
-    return found_pids
+        if (status := _stat(str(pid))) and status[1] not in "ZX":
+            found[pid] = status[1]
+        queue += _children(pid) if listing is None else listing.get(pid, [])
+    return found
 
 
 def freeze(init_pid: int, timeout_s: float = FREEZE_TIMEOUT_S) -> list[int]:

@@ -67,7 +67,8 @@ class SnapshotRecord:
 class Registry:
     """Rows in WAL mode with synchronous=FULL: what a call returned from survives power loss.
 
-    Every method blocks for about one fsync; call from a worker thread. Safe between threads.
+    Every write blocks for about one fsync unless it says it need not; call from a worker thread.
+    Safe between threads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,12 +88,24 @@ class Registry:
             raise
         self._db = Database(connection)
 
-    def save(self, record: DesktopRecord | SnapshotRecord) -> None:
-        """Insert or replace a row."""
-        table = _table_of(record)
-        row = {key: _to_column(value) for key, value in asdict(record).items()}
+    def save(self, *records: DesktopRecord | SnapshotRecord, durable: bool = True) -> None:
+        """Insert or replace rows, all or none.
+
+        Without ``durable`` they survive the end of this process but perhaps not of the machine:
+        enough for facts about processes, which end with it too. It costs 0.2 ms.
+        """
         with self._lock:
-            self._db.table(table).upsert(row, pk="id")
+            self._db.conn.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            with self._db.conn:
+                for record in records:
+                    row = {key: _to_column(value) for key, value in asdict(record).items()}
+                    names, marks = ", ".join(row), ", ".join("?" * len(row))
+                    self._db.conn.execute(
+                        f"REPLACE INTO {_table_of(record)} ({names}) VALUES ({marks})",  # noqa: S608
+                        list(row.values()),
+                    )
+            if not durable:
+                self._db.conn.execute("PRAGMA synchronous=FULL")
 
     def delete(self, record: DesktopRecord | SnapshotRecord) -> None:
         """Delete a row; a missing one is fine."""

@@ -72,7 +72,32 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--host", default="127.0.0.1")
             command.add_argument("--port", type=int, default=0)
             _add_limits(command)
+            _add_egress(command)
     return parser
+
+
+def _add_egress(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("way out")
+    group.add_argument(
+        "--private-egress", action="append", default=[], metavar="CIDR",
+        help="a block that is not the internet, for desktops with a rule that allows it",
+    )  # fmt: skip
+    group.add_argument(
+        "--egress-host", action="append", default=[], metavar="NAME=ADDRESS",
+        help="the address of a host that is not to be looked up",
+    )  # fmt: skip
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        options.data_dir.absolute(),
+        options.host,
+        options.port,
+        _limits(options),
+        options.limits_by,
+        private_egress=tuple(options.private_egress),
+        hosts=tuple(entry.partition("=")[::2] for entry in options.egress_host),
+    )
 
 
 def main() -> int:
@@ -82,10 +107,7 @@ def main() -> int:
     try:
         if options.command == "serve":
             os.chdir("/")  # hold no folder of the caller's busy
-            settings = Settings(
-                data_dir, options.host, options.port, _limits(options), options.limits_by
-            )
-            run_server(settings, _print_endpoint)
+            run_server(_settings(options), _print_endpoint)
         elif options.command == "ensure":
             endpoint = ensure_server(data_dir)
             _print_endpoint(endpoint.url, endpoint.api_key)

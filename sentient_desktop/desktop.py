@@ -13,11 +13,14 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sentient_desktop.envd.commands import CommandTable
-from sentient_desktop.errors import ApiError, BootError, DesktopError, DiskError
+from sentient_desktop.errors import AgentError, ApiError, BootError, DesktopError, DiskError
 from sentient_desktop.limits.cgroup import Cgroups
 from sentient_desktop.limits.disk import require_room, require_space
+from sentient_desktop.network.gate import Border, Gate
+from sentient_desktop.network.policy import PROXY_PORT, Policy
 from sentient_desktop.sandbox.boot import RunningJail, Spawner
 from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.freeze import freeze, thaw
@@ -43,6 +46,7 @@ class Workshop:
     factory: JailFactory
     limits: Limits
     means: Cgroups
+    border: Border
     overlay: bool
     """Whether disks are overlays or plain folders; fixed for the life of a data folder."""
     uids: range | None
@@ -59,6 +63,7 @@ class Desktop:
         self.jail: RunningJail | None = None
         self.commands = CommandTable()
         self.deleted = False
+        self.gate = Gate(record.id, workshop.border)
         self.visitors = 0
         """Connections from outside to the desktop's ports that are open now."""
         self.disk_used = 0
@@ -92,6 +97,11 @@ class Desktop:
         require_space(self.home, self.limits.free_bytes)
         require_room(self.id, self.disk_used, self.limits.disk_bytes)
 
+    @property
+    def policy(self) -> Policy:
+        """Where the desktop may go."""
+        return Policy.of(self.record.internet, self.record.network)
+
     async def ensure_booted(self) -> RunningJail:
         """Return the jail of a running desktop, booting it from its disk if it has none.
 
@@ -112,6 +122,7 @@ class Desktop:
     async def _boot(self) -> RunningJail:
         if self.jail is not None:
             if self.jail.alive:
+                await self.gate.apply(self.jail.channel, self.policy)
                 return self.jail
             await self._stop()
         workshop, record = self._workshop, self.record
@@ -130,6 +141,7 @@ class Desktop:
         record.monitor_start = read_start_time(record.monitor_pid) or 0
         record.init_start = read_start_time(record.init_pid) or 0
         await asyncio.to_thread(workshop.registry.save, record, durable=False)
+        await self.gate.apply(self.jail.channel, self.policy)
         return self.jail
 
     def _enclose(self) -> list[str]:
@@ -201,6 +213,27 @@ class Desktop:
             self.record.timeout_s = timeout_s
             self.record.end_at = time.time() + timeout_s
             await asyncio.to_thread(self._workshop.registry.save, self.record)
+
+    async def set_network(self, rules: dict[str, Any], *, internet: bool) -> None:
+        """Replace where the desktop may go, at once; who may reach its ports stays as it is.
+
+        Raises:
+            ApiError: 404 when it is gone, 409 when a program inside took the way out's port.
+        """
+        async with self.lock:
+            self._require_present()
+            record = self.record
+            kept = {k: v for k, v in record.network.items() if k not in ("allowOut", "denyOut")}
+            record.network, record.internet = kept | rules, internet
+            await asyncio.to_thread(self._workshop.registry.save, record)
+            if record.state != "running" or self.jail is None or not self.jail.alive:
+                self.gate.shut()  # the next resume or boot applies it
+                return
+            try:
+                await self.gate.apply(self.jail.channel, self.policy)
+            except AgentError as error:
+                text = f"port {PROXY_PORT} inside the sandbox could not be taken: {error}"
+                raise ApiError(409, text) from error
 
     async def snapshot(self, names: list[str]) -> SnapshotRecord:
         """Copy the disk as it stands at one instant to a new layer; processes go on afterwards.
@@ -275,6 +308,7 @@ class Desktop:
 
     async def _stop(self) -> None:
         if self.jail is not None:
+            self.gate.shut()
             await self.jail.stop()
             self.commands.abandon()
             self.jail = None

@@ -22,6 +22,10 @@ from sentient_desktop.fleet import Fleet, sweep
 from sentient_desktop.limits.cgroup import Cgroups
 from sentient_desktop.limits.means import choose_means, scope_prefix
 from sentient_desktop.limits.watchdog import Watchdog
+from sentient_desktop.network.addresses import parse_address, parse_network
+from sentient_desktop.network.dialer import Outside
+from sentient_desktop.network.gate import Border
+from sentient_desktop.network.policy import normalise
 from sentient_desktop.network.tunnel import Tunnel
 from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
@@ -82,6 +86,15 @@ def _listen(settings: Settings, last_port: int) -> socket.socket:
     raise AssertionError("unreachable: the last wish returns or raises")
 
 
+def _border(settings: Settings) -> Border:
+    try:
+        private = tuple(parse_network(block) for block in settings.private_egress)
+        hosts = {normalise(name): str(parse_address(at)) for name, at in settings.hosts}
+    except ValueError as error:
+        raise LaunchError(f"the egress settings are wrong: {error}") from error
+    return Border(Outside(private, hosts))
+
+
 @asynccontextmanager
 async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> AsyncIterator[Fleet]:
     """Probe the machine, sweep what a crash left, and run the fleet until the context ends.
@@ -106,7 +119,10 @@ async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> As
         )
     uids = report.uids and report.uids[:-2]  # those two are the probe's
     overlay = kept == "overlay"
-    workshop = Workshop(registry, layers, spawner, factory, settings.limits, means, overlay, uids)
+    border = _border(settings)
+    workshop = Workshop(
+        registry, layers, spawner, factory, settings.limits, means, border, overlay, uids
+    )
     fleet = Fleet(workshop, data_dir / "desktops")
     watchdog = Watchdog(
         lambda: list(fleet.desktops.values()), settings.limits, "memory" in means.enforced
@@ -121,6 +137,7 @@ async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> As
         for chore in chores:
             chore.cancel()
         await fleet.shut_down()
+        border.close()
         registry.close()
 
 

@@ -58,3 +58,8 @@ class Settings:
     limits: Limits = Limits()
     limits_by: str = "auto"
     """The means that bound desktops: ``auto`` or one of limits.means.NAMES."""
+    private_egress: tuple[str, ...] = ()
+    """CIDR blocks that are not the internet and that desktops may be allowed, by a rule, to reach.
+    Everything of the kind is refused otherwise: this machine's services live there."""
+    hosts: tuple[tuple[str, str], ...] = ()
+    """(name, address) of hosts that are not to be looked up, a package mirror for instance."""

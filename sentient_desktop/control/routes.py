@@ -4,12 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sentient_desktop.control import sandboxes, snapshots
+from sentient_desktop.control import networks, sandboxes, snapshots
 from sentient_desktop.errors import ApiError
 
 _UNSUPPORTED = (
     ("/sandboxes/{id}/fork", "forking a running sandbox; snapshot it and create from that"),
-    ("/sandboxes/{id}/network", "network rules; desktops have no network"),
     ("/sandboxes/{id}/logs", "sandbox logs"),
     ("/v2/sandboxes/{id}/logs", "sandbox logs"),
     ("/volumes", "volumes"),
@@ -49,6 +48,7 @@ def control_routes() -> list[Route]:
         *_both(one + "/timeout", sandboxes.set_timeout, "POST"),
         *_both(one + "/refreshes", sandboxes.refresh, "POST"),
         *_both(one + "/pause", sandboxes.pause, "POST"),
+        *_both(one + "/network", networks.update, "PUT"),
         *_both(one + "/metrics", sandboxes.metrics, "GET"),
         *_both(one + "/snapshots", snapshots.create_snapshot, "POST"),
         Route("/snapshots", snapshots.list_snapshots, methods=["GET"]),

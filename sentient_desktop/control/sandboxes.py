@@ -25,7 +25,7 @@ from sentient_desktop.control.metrics import measure
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
-from sentient_desktop.network.policy import make_traffic_token, read_network
+from sentient_desktop.network.policy import make_traffic_token, read_internet, read_network
 from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION, Limits
 from sentient_desktop.store.registry import DesktopRecord
 
@@ -85,7 +85,8 @@ def detail_body(record: DesktopRecord, limits: Limits) -> dict[str, Any]:
         "diskSizeMB": limits.disk_bytes // _MIB,
         "metadata": record.metadata,
         "state": record.state,
-        "allowInternetAccess": False,
+        "allowInternetAccess": record.internet,
+        "network": record.network,
         "lifecycle": {
             "autoResume": record.auto_resume,
             "onTimeout": "pause" if record.auto_pause else "kill",
@@ -111,7 +112,7 @@ async def _create(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(template, str) or not template:
         raise ApiError(400, "templateID is required")
     auto_resume = body.get("autoResume") or {}
-    network = read_network(body)
+    network = read_network(body.get("network"))
     desktop = await _fleet(request).create(
         urllib.parse.unquote(template),
         timeout_s=read_timeout(body, DEFAULT_TIMEOUT_S),
@@ -120,6 +121,7 @@ async def _create(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         auto_pause=bool(body.get("autoPause")),
         auto_pause_memory=body.get("autoPauseMemory", True) is not False,
         auto_resume=isinstance(auto_resume, dict) and bool(auto_resume.get("enabled")),
+        internet=read_internet(body),
         network=network,
         traffic_token=make_traffic_token(network),
     )

@@ -185,7 +185,10 @@ class ProcessService:
             "spawn",
             fds=plumbing.theirs,
             argv=[spec.cmd, *spec.args],
-            env=command_environment(record.id, record.template) | record.envs | spec.envs,
+            env=command_environment(record.id, record.template)
+            | self._desktop.gate.environment
+            | record.envs
+            | spec.envs,
             cwd=spec.cwd or "",
             mark=mark,
             pty=size,

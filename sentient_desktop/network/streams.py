@@ -9,6 +9,7 @@ from typing import Any
 import httpcore
 
 CHUNK_BYTES = 1 << 16
+LINGER_S = 30.0
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -59,23 +60,49 @@ class Wire(httpcore.AsyncNetworkStream):
         return self._writer.get_extra_info(info)
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(CHUNK_BYTES):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+class _Meter:
+    """Counts what two directions carry together."""
+
+    def __init__(self, limit_bytes: int | None) -> None:
+        self.carried = 0
+        self._limit = limit_bytes
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one direction to its end, and pass the end on."""
+        with contextlib.suppress(OSError):
+            while data := await reader.read(CHUNK_BYTES):
+                self.carried += len(data)
+                if self._limit is not None and self.carried > self._limit:
+                    break
+                writer.write(data)
+                await writer.drain()
+            if writer.can_write_eof():
+                writer.write_eof()
 
 
-async def join(one: Stream, other: Stream) -> None:
-    """Carry bytes both ways until either side ends, then close both."""
-    ways = [
-        asyncio.create_task(_carry(one[0], other[1])),
-        asyncio.create_task(_carry(other[0], one[1])),
-    ]
+async def join(
+    one: Stream, other: Stream, *, idle_s: float | None = None, limit_bytes: int | None = None
+) -> None:
+    """Carry bytes both ways until both sides are done, then close them.
+
+    Ends early when nothing moved for ``idle_s`` seconds (half a minute when one side is done
+    already), or when more than ``limit_bytes`` were carried.
+    """
+    meter = _Meter(limit_bytes)
+    ways = {
+        asyncio.create_task(meter.carry(one[0], other[1])),
+        asyncio.create_task(meter.carry(other[0], one[1])),
+    }
+    running = ways
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        while running:
+            carried = meter.carried
+            wait_s = idle_s if len(running) == len(ways) else LINGER_S
+            done, running = await asyncio.wait(
+                running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done and meter.carried == carried:
+                break
     finally:
         for way in ways:
             way.cancel()

@@ -33,6 +33,8 @@ class AgentChannel:
         self._sending = asyncio.Lock()
         self.hints: dict[str, asyncio.Event] = {}
         """Set when the watch of that key has events to take, or the agent is gone."""
+        self.on_egress: Callable[[int], None] = _ignore
+        """Called with the number of each connection the agent says was made to the way out."""
         self.ready = asyncio.Event()
         self.closed = asyncio.Event()
         self._reader = asyncio.create_task(self._read_forever())
@@ -125,6 +127,9 @@ class AgentChannel:
             if key in self.hints:
                 self.hints[key].set()
             return
+        if isinstance(number := message.get("egress"), int):
+            self.on_egress(number)
+            return
         future = self._waiting.get(_as_id(message.get("id")))
         if future is not None and not future.done():
             future.set_result(message)
@@ -143,6 +148,10 @@ class AgentChannel:
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
+
+
+def _ignore(_number: int) -> None:
+    """Do nothing: no way out is offered."""
 
 
 def _as_id(value: Any) -> int:

@@ -39,6 +39,8 @@ class DesktopRecord:
     auto_pause: bool = False
     auto_pause_memory: bool = True
     auto_resume: bool = False
+    internet: bool = False
+    """Whether the desktop may reach what no network rule mentions."""
     network: dict[str, Any] = field(default_factory=dict)
     """The network policy as the client gave it (``allowOut``, ``maskRequestHost`` and so on)."""
     traffic_token: str = ""

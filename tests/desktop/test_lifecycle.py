@@ -33,11 +33,13 @@ async def test_create_from_unknown_template_is_refused_by_name(create: Any) -> N
 @pytest.mark.parametrize(
     ("choices", "word"),
     [
-        ({"network": {"allow_out": ["1.1.1.1"]}}, "network"),
-        ({"allow_internet_access": True}, "allow_internet_access"),
+        ({"network": {"rules": {"a.example": [{"transform": {}}]}}}, "rules"),
+        ({"network": {"dns_servers": ["1.1.1.1"]}}, "dnsServers"),
+        ({"network": {"https_ports": [3000]}}, "httpsPorts"),
+        ({"network": {"egress_proxy": {"address": "proxy.example:1080"}}}, "egressProxy"),
         ({"mcp": {"browserbase": {}}}, "MCP"),
     ],
-    ids=["network", "internet", "mcp"],
+    ids=["rules", "dns", "https", "socks", "mcp"],
 )
 async def test_create_with_unsupported_choice_is_refused_by_name(
     create: Any, choices: dict[str, Any], word: str
@@ -173,8 +175,3 @@ async def test_many_desktops_at_once_are_all_their_own(create: Any) -> None:
 async def test_fork_is_refused_by_name(desktop: AsyncSandbox) -> None:
     with pytest.raises(e2b.SandboxException, match=r"501.*fork"):
         await desktop.fork()
-
-
-async def test_network_update_is_refused_by_name(desktop: AsyncSandbox) -> None:
-    with pytest.raises(e2b.SandboxException, match=r"501.*network"):
-        await desktop.update_network({"allow_out": ["example.com"]})

@@ -19,6 +19,7 @@ PAIR_LIMIT = 256
 PENDING_LIMIT = 64
 """Accepted connections the host has been told of and has not answered yet."""
 
+BACKLOG = 128
 CONNECT_TIMEOUT_S = 5.0
 CHUNK = 1 << 16
 TURN = 16
@@ -126,7 +127,7 @@ class Relay:
             try:
                 listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
                 listener.bind(("127.0.0.1", request["port"]))
-                listener.listen(PENDING_LIMIT)
+                listener.listen(BACKLOG)
             except OSError:
                 listener.close()
                 raise

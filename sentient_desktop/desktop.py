@@ -62,7 +62,7 @@ class Desktop:
         self.lock = asyncio.Lock()
         self.jail: RunningJail | None = None
         self.commands = CommandTable()
-        self.deleted = False
+        self.deleted = self._erased = False
         self.gate = Gate(record.id, workshop.border)
         self.visitors = 0
         """Connections from outside to the desktop's ports that are open now."""
@@ -275,15 +275,16 @@ class Desktop:
         Files that resist stay without a row, which is what the sweep of the next start looks for.
         """
         async with self.lock:
-            if self.deleted:
+            if self._erased:
                 return
+            self.deleted = True  # whoever asks from now on is told so, followers of commands first
             await self._stop()
             try:
                 await asyncio.to_thread(remove_tree, self.home)
             except DiskError:
                 _log.exception("the files of desktop %s wait for the next start", self.id)
             await asyncio.to_thread(self._workshop.registry.delete, self.record)
-            self.deleted = True
+            self._erased = True
 
     async def shut_down(self) -> None:
         """End all processes but keep the desktop: the server is about to exit."""

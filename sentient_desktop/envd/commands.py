@@ -116,6 +116,8 @@ class Command:
         self.ended_at = 0.0
         self.expired = False
         """Whether its deadline passed and it is being killed for that."""
+        self.lost = False
+        """Whether it ended because all processes of its desktop did."""
         self._deadline: asyncio.TimerHandle | None = None
         self._let_go = let_go
         self._open = dict(streams)
@@ -229,6 +231,7 @@ class Command:
 
     def abandon(self) -> None:
         """Close everything: the desktop's processes are gone."""
+        self.lost = self.lost or self.end is None
         for name in list(self._open):
             self._close_stream(name)
         self._finish()

@@ -73,11 +73,11 @@ class ProcessService:
         with command.subscribed() as subscription:
             if call.timeout_s is not None:
                 command.at_deadline(call.timeout_s, lambda: self._expire(command))
-            async for reply in _stream(command, subscription, call.keepalive_s):
+            async for reply in _stream(command, subscription, call):
+                if command.expired and "end" in reply["event"]:
+                    text = f"process {command.pid} was killed after {call.timeout_s:g} s"
+                    raise RpcError("deadline_exceeded", text)
                 yield reply
-        if command.expired:
-            text = f"process {command.pid} was killed after {call.timeout_s:g} s"
-            raise RpcError("deadline_exceeded", text)
 
     def _let_go(self, fds: Sequence[int]) -> None:
         self._desktop.when_awake(lambda: self._hand_over(fds), otherwise=lambda: close_all(fds))
@@ -100,7 +100,7 @@ class ProcessService:
         with command.subscribed() as subscription:
             try:
                 async with asyncio.timeout(call.timeout_s):
-                    async for reply in _stream(command, subscription, call.keepalive_s):
+                    async for reply in _stream(command, subscription, call):
                         yield reply
             except TimeoutError:
                 raise RpcError("deadline_exceeded", "the connection's time is up") from None
@@ -279,12 +279,16 @@ def _input_of(message: Message) -> bytes:
 
 
 async def _stream(
-    command: Command, subscription: Subscription, keepalive_s: float
+    command: Command, subscription: Subscription, call: Call
 ) -> AsyncIterator[Message]:
     yield {"event": {"start": {"pid": command.pid}}}
-    async for event in follow(subscription, keepalive_s):
-        if not (isinstance(event, End) and command.expired):
-            yield {"event": _event(event)}
+    async for event in follow(subscription, call.keepalive_s):
+        if command.lost:
+            # Not an end of its own; the SDKs look at the sandbox's health to say what happened.
+            raise RpcError(
+                "unavailable", f"process {command.pid} ended with its desktop's processes"
+            )
+        yield {"event": _event(event)}
 
 
 def _event(event: Event | None) -> Message:

@@ -219,3 +219,12 @@ async def _until(condition: Any) -> None:
             return
         await asyncio.sleep(0.02)
     pytest.fail("the condition never became true")
+
+
+async def test_command_of_a_killed_desktop_says_that_the_desktop_is_gone(
+    desktop: AsyncSandbox,
+) -> None:
+    command = await desktop.commands.run("sleep 60", background=True)
+    await desktop.kill()
+    with pytest.raises(e2b.TimeoutException, match="was killed or reached its end of life"):
+        await command.wait()

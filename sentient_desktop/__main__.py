@@ -13,6 +13,7 @@ from sentient_desktop.serve import run_server
 from sentient_desktop.settings import Limits, Settings
 
 _MIB = 1 << 20
+POOL_LIMIT = 64
 EXIT_FAILED, EXIT_ENVIRONMENT = 1, 4
 
 
@@ -25,6 +26,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= POOL_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 to {POOL_LIMIT}")
     return value
 
 
@@ -71,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         if name == "serve":
             command.add_argument("--host", default="127.0.0.1")
             command.add_argument("--port", type=int, default=0)
+            command.add_argument(
+                "--pool",
+                type=_count,
+                default=Settings.pooled,
+                help="desktops of each template to keep ready (default: 2)",
+            )
             _add_limits(command)
             _add_egress(command)
     return parser
@@ -95,6 +109,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         options.port,
         _limits(options),
         options.limits_by,
+        pooled=options.pool,
         private_egress=tuple(options.private_egress),
         hosts=tuple(entry.partition("=")[::2] for entry in options.egress_host),
     )

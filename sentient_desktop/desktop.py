@@ -27,7 +27,12 @@ from sentient_desktop.sandbox.freeze import freeze, thaw
 from sentient_desktop.settings import Limits
 from sentient_desktop.state import read_start_time
 from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
-from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
+from sentient_desktop.store.registry import (
+    DesktopRecord,
+    Registry,
+    SnapshotRecord,
+    new_record,
+)
 from sentient_desktop.store.trees import remove_tree
 
 _log = logging.getLogger(__name__)
@@ -161,6 +166,15 @@ class Desktop:
         """Boot a desktop that was just made."""
         async with self.lock:
             await self._boot()
+
+    async def claim(self, *, timeout_s: int, **choices: Any) -> None:
+        """Become somebody's: a desktop of the pool starts its life with ``choices`` now."""
+        async with self.lock:
+            mine = new_record(self.record.template, timeout_s=timeout_s, **choices)
+            for name in ("token", "started_at", "end_at", "timeout_s", "state", *choices):
+                setattr(self.record, name, getattr(mine, name))
+            await asyncio.to_thread(self._workshop.registry.save, self.record)
+            await self._boot()  # alive already, but for an accident
 
     async def pause(self, *, keep_processes: bool) -> None:
         """Freeze in memory, or end all processes and keep the disk only.

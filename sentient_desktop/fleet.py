@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import Any
 
 from sentient_desktop.desktop import Desktop, Workshop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.limits.disk import require_space
+from sentient_desktop.pool import Pool
 from sentient_desktop.sandbox.uids import owners_below
 from sentient_desktop.settings import Limits
 from sentient_desktop.state import read_start_time
@@ -23,7 +23,13 @@ from sentient_desktop.store.layers import (
     make_skeleton,
     remove_others,
 )
-from sentient_desktop.store.registry import DesktopRecord, Registry, SnapshotRecord
+from sentient_desktop.store.registry import (
+    POOLED,
+    DesktopRecord,
+    Registry,
+    SnapshotRecord,
+    new_record,
+)
 from sentient_desktop.store.trees import copy_tree, give_tree
 
 TEMPLATES = frozenset({"base", "code-interpreter-v1"})
@@ -37,7 +43,9 @@ _log = logging.getLogger(__name__)
 class Fleet:
     """The server's desktops and snapshots; mirrors the registry, which it reads once."""
 
-    def __init__(self, workshop: Workshop, folder: Path) -> None:
+    def __init__(self, workshop: Workshop, folder: Path, *, pooled: int = 0) -> None:
+        """Read the registry. ``pooled`` is how many desktops to keep ready of each template."""
+        self._pool = Pool(pooled, self._make_member)
         self._workshop = workshop
         self._folder = folder
         self._sweeping = asyncio.Lock()
@@ -64,26 +72,44 @@ class Fleet:
         if source is None and template not in TEMPLATES:
             known = ", ".join(sorted(TEMPLATES))
             raise ApiError(404, f"template '{template}' not found (known: {known}, snapshots)")
-        now = time.time()
-        record = DesktopRecord(
-            id=f"i{secrets.token_hex(10)}",
-            template=template,
-            token=secrets.token_hex(20),
-            started_at=now,
-            end_at=now + choices["timeout_s"],
-            layers=list(source.layers) if source else [],
-            **choices,
-        )
+        member = self._pool.begin(template if source is None else "")
+        try:
+            if member is not None:
+                self.desktops[member.id] = member
+                return await self._attempt(member, member.claim(**choices))
+            record = new_record(template, layers=list(source.layers) if source else [], **choices)
+            return await self._make(record, source)
+        finally:
+            self._pool.end()
+            if source is None:
+                self._pool.want(template)
+
+    async def _make(self, record: DesktopRecord, source: SnapshotRecord | None) -> Desktop:
+        """Make and boot the desktop of a record that is new."""
         desktop = Desktop(record, self._folder / record.id, self._workshop)
         self.desktops[record.id] = desktop  # from here on its layers are in use
+        return await self._attempt(desktop, self._boot(desktop, source))
+
+    async def _boot(self, desktop: Desktop, source: SnapshotRecord | None) -> None:
+        await asyncio.to_thread(self._prepare, desktop, source)
+        await desktop.start()
+
+    async def _attempt(self, desktop: Desktop, work: Awaitable[None]) -> Desktop:
+        """Finish making a desktop, or leave nothing of it."""
         try:
-            await asyncio.to_thread(self._prepare, desktop, source)
-            await desktop.start()
+            await work
         except BaseException:
-            self.desktops.pop(record.id, None)
+            self.desktops.pop(desktop.id, None)
             await asyncio.shield(desktop.delete())
             raise
         return desktop
+
+    async def _make_member(self, template: str) -> Desktop:
+        """Make a desktop for the pool: not among the others, and no one's yet."""
+        require_space(self._folder, self._workshop.limits.free_bytes)
+        record = new_record(template, state=POOLED, timeout_s=0)
+        desktop = Desktop(record, self._folder / record.id, self._workshop)
+        return await self._attempt(desktop, self._boot(desktop, None))
 
     def _prepare(self, desktop: Desktop, source: SnapshotRecord | None) -> None:
         """Write the row, then make the disk it names."""
@@ -171,6 +197,12 @@ class Fleet:
                     except Exception:  # noqa: BLE001 - one desktop must not end the reaping of all
                         _log.exception("could not end desktop %s", desktop.id)
 
+    async def fill_pool_forever(self) -> None:
+        """Keep desktops ready for the templates in use. Runs until cancelled."""
+        for template in {"base", *(d.record.template for d in self.desktops.values())} & TEMPLATES:
+            self._pool.want(template)
+        await self._pool.fill_forever()
+
     async def _end(self, desktop: Desktop) -> None:
         if desktop.record.auto_pause:
             await desktop.pause(keep_processes=desktop.record.auto_pause_memory)
@@ -179,6 +211,7 @@ class Fleet:
 
     async def shut_down(self) -> None:
         """End all processes; desktops stay on disk and boot again when next used."""
+        await self._pool.empty()
         await asyncio.gather(*(desktop.shut_down() for desktop in list(self.desktops.values())))
 
 
@@ -186,8 +219,9 @@ def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
     """Clean up after a server that did not exit properly. Blocks; call before anything boots.
 
     Kills jails the registry proves ours (same pid, same start time), waits until they are gone,
-    and removes disks without a row, rows without a disk, and layers nobody names. What cannot be
-    removed is logged and left for the next start: one stubborn folder must not stop the server.
+    and removes disks without a row, rows without a disk, the pool, and layers nobody names. What
+    cannot be removed is logged and left for the next start: one stubborn folder must not stop the
+    server.
     """
     folder.mkdir(mode=0o755, exist_ok=True)
     records = registry.desktops()
@@ -197,9 +231,10 @@ def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
             (record.monitor_pid, record.monitor_start),
         ):
             _end_process(pid, start)
+    remove_others(folder, {record.id for record in records if record.state != POOLED})
+    for record in records:
         if not (folder / record.id).is_dir():
             registry.delete(record)
-    remove_others(folder, {record.id for record in records})
     layers.keep_only(_layers_of(registry.desktops()) | _layers_of(registry.snapshots()))
 
 

@@ -123,12 +123,13 @@ async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> As
     workshop = Workshop(
         registry, layers, spawner, factory, settings.limits, means, border, overlay, uids
     )
-    fleet = Fleet(workshop, data_dir / "desktops")
+    fleet = Fleet(workshop, data_dir / "desktops", pooled=settings.pooled)
     watchdog = Watchdog(
         lambda: list(fleet.desktops.values()), settings.limits, "memory" in means.enforced
     )
     chores = [
         asyncio.create_task(fleet.reap_forever()),
+        asyncio.create_task(fleet.fill_pool_forever()),
         asyncio.create_task(watchdog.run_forever()),
     ]
     try:
@@ -136,6 +137,7 @@ async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> As
     finally:
         for chore in chores:
             chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
         await fleet.shut_down()
         border.close()
         registry.close()

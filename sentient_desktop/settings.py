@@ -63,3 +63,5 @@ class Settings:
     Everything of the kind is refused otherwise: this machine's services live there."""
     hosts: tuple[tuple[str, str], ...] = ()
     """(name, address) of hosts that are not to be looked up, a package mirror for instance."""
+    pooled: int = 2
+    """How many desktops of each template in use to keep booted for the next create; 0 for none."""

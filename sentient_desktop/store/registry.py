@@ -8,6 +8,7 @@ import json
 import secrets
 import sqlite3
 import threading
+import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from sqlite_utils import Database
 
 from sentient_desktop.errors import UidError
 from sentient_desktop.store.schema import Columns, update_schema
+
+POOLED = "pooled"
+"""State of a desktop that was booted ahead and is nobody's yet."""
 
 
 @dataclass
@@ -29,7 +33,7 @@ class DesktopRecord:
     end_at: float
     timeout_s: int
     state: str = "running"
-    """``running`` or ``paused``; whether processes exist at the moment is not recorded here."""
+    """``running``, ``paused`` or POOLED; whether processes exist now is not recorded here."""
     uid: int | None = None
     """Host uid of the guest when the server is root; it owns the desktop's files."""
     layers: list[str] = field(default_factory=list)
@@ -53,6 +57,20 @@ class DesktopRecord:
     init_start: int = 0
 
 
+def new_record(template: str, *, timeout_s: int, **fields: Any) -> DesktopRecord:
+    """Return the record of a desktop to be made now, with an id and a token of its own."""
+    now = time.time()
+    return DesktopRecord(
+        id=f"i{secrets.token_hex(10)}",
+        template=template,
+        token=secrets.token_hex(20),
+        started_at=now,
+        end_at=now + timeout_s,
+        timeout_s=timeout_s,
+        **fields,
+    )
+
+
 @dataclass
 class SnapshotRecord:
     """An immutable disk. Deleting it frees the layers no other row names."""
@@ -74,12 +92,12 @@ class Registry:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
         """Open or make the file, bringing an older one up to date.
 
         Raises:
             LaunchError: a newer program wrote it.
         """
+        self._lock = threading.Lock()
         connection = sqlite3.connect(path, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -96,18 +114,16 @@ class Registry:
         Without ``durable`` they survive the end of this process but perhaps not of the machine:
         enough for facts about processes, which end with it too. It costs 0.2 ms.
         """
+        connection = self._db.conn
         with self._lock:
-            self._db.conn.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            with self._db.conn:
-                for record in records:
-                    row = {key: _to_column(value) for key, value in asdict(record).items()}
-                    names, marks = ", ".join(row), ", ".join("?" * len(row))
-                    self._db.conn.execute(
-                        f"REPLACE INTO {_table_of(record)} ({names}) VALUES ({marks})",  # noqa: S608
-                        list(row.values()),
-                    )
             if not durable:
-                self._db.conn.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+            try:
+                with connection:
+                    for record in records:
+                        connection.execute(*_upsert(record))
+            finally:
+                connection.execute("PRAGMA synchronous=FULL")
 
     def delete(self, record: DesktopRecord | SnapshotRecord) -> None:
         """Delete a row; a missing one is fine."""
@@ -165,6 +181,17 @@ class Registry:
 
 def _table_of(record: DesktopRecord | SnapshotRecord) -> str:
     return "desktops" if isinstance(record, DesktopRecord) else "snapshots"
+
+
+def _upsert(record: DesktopRecord | SnapshotRecord) -> tuple[str, list[Any]]:
+    """Return the statement and its values; columns this program does not know are left alone."""
+    row = {key: _to_column(value) for key, value in asdict(record).items()}
+    changes = ", ".join(f"{key} = excluded.{key}" for key in row)
+    statement = (
+        f"INSERT INTO {_table_of(record)} ({', '.join(row)})"  # noqa: S608 - names of our own
+        f" VALUES ({', '.join('?' * len(row))}) ON CONFLICT (id) DO UPDATE SET {changes}"
+    )
+    return statement, list(row.values())
 
 
 def _columns(kind: type[DesktopRecord] | type[SnapshotRecord]) -> Columns:

@@ -42,6 +42,7 @@ async def test_snapshots_as_copies_hold_and_isolate_what_they_should(
     assert not await desktop.files.exists("g")
     for sandbox in (desktop, copy, third):
         assert await sandbox.kill()
+    stop_server(folder)  # with the desktops of its pool
     assert list((folder / "desktops").iterdir()) == []
 
 
@@ -60,4 +61,5 @@ async def test_copies_live_through_pause_and_restart(folder: Path, copying: dict
     assert await restored.kill()
     assert await AsyncSandbox.delete_snapshot(snapshot.snapshot_id, **copying)
     assert await desktop.kill()
+    stop_server(folder)  # with the desktops of its pool
     assert [list((folder / name).iterdir()) for name in ("layers", "desktops")] == [[], []]

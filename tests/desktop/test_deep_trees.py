@@ -40,6 +40,7 @@ async def test_kill_of_a_deep_tree_removes_it_and_spares_the_rest(
     assert (await digger.get_metrics())[0].disk_used > 0
     assert await digger.kill()
     assert await bystander.kill()
+    stop_server(folder)  # with the desktops of its pool
     assert list((folder / "desktops").iterdir()) == []
 
 

@@ -59,7 +59,7 @@ def test_registry_without_version_is_taken_over_with_a_backup(path: Path) -> Non
         assert registry.snapshots() == [
             SnapshotRecord("s1", "i1", "base", 3.5, None, ["a"], ["nightly"])
         ]
-        assert registry.take_uid() == 300_008
+        assert registry.take_uid(range(300_000, 301_000), set()) == 300_008
     assert version(path) == len(schema.MIGRATIONS)
     backup = path.with_name("registry.db.backup-v0")
     assert contents(backup) == before

@@ -127,8 +127,11 @@ async def test_killed_desktop_leaves_nothing_on_disk(folder: Path, options_for: 
     options = options_for(ensure_server(folder))
     desktop = await AsyncSandbox.create("base", **options)
     await desktop.commands.run("mkdir -p a/b; touch a/b/c; chmod 000 a/b a")
-    assert len(list((folder / "desktops").iterdir())) == 1
+    home = folder / "desktops" / desktop.sandbox_id
+    assert home.is_dir()
     await desktop.kill()
+    assert not home.exists()
+    stop_server(folder)  # with the desktops of its pool
     assert list((folder / "desktops").iterdir()) == []
 
 
@@ -139,6 +142,7 @@ async def test_sweep_at_start_removes_what_nobody_owns(folder: Path) -> None:
     (folder / "layers/abc.unfinished").mkdir()
     (folder / "layers/orphan").mkdir()
     ensure_server(folder)
+    stop_server(folder)  # with the desktops of its pool
     assert list((folder / "desktops").iterdir()) == []
     assert list((folder / "layers").iterdir()) == []
 

@@ -6,6 +6,7 @@ SDKs send when given a sandbox URL; (2) a ``<port>-<id>.`` host name, for browse
 plane.
 """
 
+import asyncio
 import hmac
 import logging
 import os
@@ -23,6 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from sentient_desktop.control.idempotency import Replays
 from sentient_desktop.control.routes import control_routes
+from sentient_desktop.control.samples import History
 from sentient_desktop.desktop import Desktop, gone
 from sentient_desktop.envd.access import require_file_access
 from sentient_desktop.envd.endpoint import require_credentials, serve_envd
@@ -70,7 +72,12 @@ class App:
             async with lifespan() as fleet:
                 app.state.fleet = fleet
                 app.state.replays = Replays()
-                yield
+                app.state.history = History(fleet.desktops.values)
+                sampling = asyncio.create_task(app.state.history.sample_forever())
+                try:
+                    yield
+                finally:
+                    sampling.cancel()
 
         return run
 

@@ -1,48 +1,45 @@
-"""What a desktop uses right now, read from the host's /proc and from its disk's folder."""
+"""REST calls that read what desktops use and used."""
 
-import os
-import time
-from pathlib import Path
-from typing import Any
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
-from sentient_desktop.desktop import Desktop
-from sentient_desktop.sandbox.freeze import walk_tree
-from sentient_desktop.store.trees import disk_usage
+from sentient_desktop.control.samples import History
+from sentient_desktop.errors import ApiError
+from sentient_desktop.fleet import Fleet
+from sentient_desktop.rpc.fields import parse_decimal
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+IDS_LIMIT = 100
 
 
-def measure(desktop: Desktop) -> dict[str, Any] | None:
-    """Return one sample, or None when the desktop has no processes. Blocks for a disk walk.
+async def read_one(request: Request) -> Response:
+    """Answer with the samples of one desktop between ``start`` and ``end``, in Unix seconds."""
+    fleet: Fleet = request.app.state.fleet
+    history: History = request.app.state.history
+    desktop = fleet.get(request.path_params["id"])
+    start, end = _read_second(request, "start"), _read_second(request, "end")
+    if start is not None and end is not None and start > end:
+        raise ApiError(400, f"start ({start}) is after end ({end})")
+    samples = await history.read(desktop, start, end)
+    return JSONResponse([sample.body(fleet.limits) for sample in samples])
 
-    CPU is the mean since the oldest living process of the desktop started, in percent of one core
-    per core used; memory is the sum of resident pages, of which file-backed ones are the cache.
-    """
-    jail = desktop.jail
-    if jail is None or not jail.alive:
+
+async def read_many(request: Request) -> Response:
+    """Answer with the last sample of each desktop named; those without one are left out."""
+    fleet: Fleet = request.app.state.fleet
+    history: History = request.app.state.history
+    given = ",".join(request.query_params.getlist("sandbox_ids"))
+    ids = [desktop_id for desktop_id in given.split(",") if desktop_id]
+    if not 1 <= len(ids) <= IDS_LIMIT:
+        raise ApiError(400, f"sandbox_ids must name 1 to {IDS_LIMIT} sandboxes, got {len(ids)}")
+    samples = {key: history.latest(key) for key in ids if key in fleet.desktops}
+    found = {key: sample.body(fleet.limits) for key, sample in samples.items() if sample}
+    return JSONResponse({"sandboxes": found})
+
+
+def _read_second(request: Request, name: str) -> int | None:
+    given = request.query_params.get(name)
+    if given is None:
         return None
-    seconds, oldest = 0.0, time.clock_gettime(time.CLOCK_BOOTTIME)
-    now, resident, shared = oldest, 0, 0
-    for pid in walk_tree(jail.init_pid):
-        try:
-            fields = (
-                Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-            )
-            memory = Path(f"/proc/{pid}/statm").read_text().split()
-        except OSError:
-            continue
-        # utime, stime and those of reaped children; then the start time
-        seconds += sum(int(value) for value in fields[11:15]) / _TICKS
-        oldest = min(oldest, int(fields[19]) / _TICKS)
-        resident += int(memory[1]) * _PAGE
-        shared += int(memory[2]) * _PAGE
-    return {
-        "cpuCount": max(1, round(desktop.limits.cpus)),
-        "cpuUsedPct": round(100 * seconds / max(now - oldest, 0.01), 2),
-        "memUsed": resident,
-        "memTotal": desktop.limits.memory_bytes,
-        "memCache": shared,
-        "diskUsed": disk_usage(desktop.disk),
-        "diskTotal": desktop.limits.disk_bytes,
-    }
+    if (value := parse_decimal(given, 12)) is None:
+        raise ApiError(400, f"{name} must be a time in Unix seconds, got {given!r}")
+    return value

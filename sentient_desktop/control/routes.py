@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sentient_desktop.control import networks, sandboxes, snapshots
+from sentient_desktop.control import metrics, networks, sandboxes, snapshots, templates
 from sentient_desktop.errors import ApiError
 
 _UNSUPPORTED = (
@@ -18,8 +18,14 @@ _UNSUPPORTED = (
     ("/secrets/{rest:path}", "secrets"),
     ("/v3/templates", "template builds"),
     ("/v2/templates/{rest:path}", "template builds"),
-    ("/templates", "template listing and builds"),
-    ("/templates/{rest:path}", "template builds, aliases and tags"),
+    ("/templates", "template builds"),
+    ("/templates/tags", "tagging templates"),
+    ("/templates/{rest:path}", "template builds"),
+    ("/snapshots/{rest:path}", "this call on snapshots"),
+    ("/teams", "teams"),
+    ("/teams/{rest:path}", "teams"),
+    ("/api-keys", "managing API keys"),
+    ("/api-keys/{rest:path}", "managing API keys"),
 )
 
 
@@ -39,6 +45,7 @@ def control_routes() -> list[Route]:
     """Return the routes; the first match answers."""
     one = "/sandboxes/{id}"
     return [
+        *_both("/sandboxes/metrics", metrics.read_many, "GET"),
         *_both("/sandboxes", sandboxes.create, "POST"),
         *_both("/sandboxes", sandboxes.list_all, "GET"),
         *_both(one, sandboxes.info, "GET"),
@@ -49,9 +56,13 @@ def control_routes() -> list[Route]:
         *_both(one + "/refreshes", sandboxes.refresh, "POST"),
         *_both(one + "/pause", sandboxes.pause, "POST"),
         *_both(one + "/network", networks.update, "PUT"),
-        *_both(one + "/metrics", sandboxes.metrics, "GET"),
+        *_both(one + "/metrics", metrics.read_one, "GET"),
         *_both(one + "/snapshots", snapshots.create_snapshot, "POST"),
         Route("/snapshots", snapshots.list_snapshots, methods=["GET"]),
-        Route("/templates/{id}", snapshots.delete_template, methods=["DELETE"]),
+        *_both("/templates", templates.list_all, "GET"),
+        Route("/templates/aliases/{id:path}", templates.find_alias, methods=["GET"]),
+        Route("/templates/{id:path}/tags", templates.list_tags, methods=["GET"]),
+        *(_refuse(path, what) for path, what in _UNSUPPORTED if path == "/templates/tags"),
+        Route("/templates/{id:path}", templates.delete, methods=["DELETE"]),
         *(_refuse(path, what) for path, what in _UNSUPPORTED),
     ]

@@ -4,8 +4,6 @@ Source: E2B's control plane as its official SDKs call it. Bodies are checked fie
 this server cannot do is refused by name instead of being ignored.
 """
 
-import asyncio
-import time
 import urllib.parse
 from datetime import UTC, datetime
 from typing import Any
@@ -21,12 +19,11 @@ from sentient_desktop.control.body import (
     read_timeout,
 )
 from sentient_desktop.control.idempotency import HEADER, Replays
-from sentient_desktop.control.metrics import measure
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.network.policy import make_traffic_token, read_internet, read_network
-from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION, Limits
+from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION
 from sentient_desktop.store.registry import DesktopRecord
 
 _MIB = 1 << 20
@@ -48,7 +45,11 @@ def _desktop(request: Request) -> Desktop:
 
 
 def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    return _time_of(seconds).isoformat().replace("+00:00", "Z")
+
+
+def _time_of(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def connection_body(record: DesktopRecord, request: Request) -> dict[str, Any]:
@@ -70,9 +71,10 @@ def connection_body(record: DesktopRecord, request: Request) -> dict[str, Any]:
     }
 
 
-def detail_body(record: DesktopRecord, limits: Limits) -> dict[str, Any]:
+def detail_body(desktop: Desktop) -> dict[str, Any]:
     """Return what info and list answer."""
-    return {
+    record, limits = desktop.record, desktop.limits
+    body = {
         "templateID": record.template,
         "alias": record.template,
         "sandboxID": record.id,
@@ -93,6 +95,9 @@ def detail_body(record: DesktopRecord, limits: Limits) -> dict[str, Any]:
         },
         "volumeMounts": [],
     }
+    if record.state == "paused":
+        body["pauseMode"] = "filesystem" if desktop.jail is None else "full"
+    return body
 
 
 async def create(request: Request) -> Response:
@@ -149,8 +154,7 @@ async def connect(request: Request) -> Response:
 async def info(request: Request) -> Response:
     """Describe one desktop."""
     desktop = _desktop(request)
-    record = desktop.record
-    return JSONResponse(detail_body(record, desktop.limits) | {"envdAccessToken": record.token})
+    return JSONResponse(detail_body(desktop) | {"envdAccessToken": desktop.record.token})
 
 
 async def kill(request: Request) -> Response:
@@ -182,25 +186,13 @@ async def pause(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def metrics(request: Request) -> Response:
-    """Measure one desktop now; a desktop without processes has no measurements."""
-    sample = await asyncio.to_thread(measure, _desktop(request))
-    if sample is None:
-        return JSONResponse([])
-    now = time.time()
-    stamp = {"timestamp": _iso(now), "timestampUnix": int(now)}
-    return JSONResponse([stamp | sample])
-
-
 async def list_all(request: Request) -> Response:
     """List desktops, newest first, filtered and paged; the next page is in a header."""
     query = request.query_params
-    records = [desktop.record for desktop in _fleet(request).desktops.values()]
-    records = [record for record in records if _matches(record, request)]
-    records.sort(key=lambda r: (r.started_at, r.id), reverse=query.get("order") != "asc")
-    page, headers = paginate(records, query.get("limit"), query.get("nextToken"))
-    limits = _fleet(request).limits
-    return JSONResponse([detail_body(record, limits) for record in page], headers=headers)
+    found = [d for d in _fleet(request).desktops.values() if _matches(d.record, request)]
+    found.sort(key=lambda d: (d.record.started_at, d.id), reverse=query.get("order") != "asc")
+    page, headers = paginate(found, query.get("limit"), query.get("nextToken"))
+    return JSONResponse([detail_body(desktop) for desktop in page], headers=headers)
 
 
 def _matches(record: DesktopRecord, request: Request) -> bool:
@@ -214,13 +206,13 @@ def _matches(record: DesktopRecord, request: Request) -> bool:
         all(record.metadata.get(key) == value for key, value in wanted.items())
         and (not states or record.state in states)
         and (not query.get("template") or record.template == query["template"])
-        and (not started_after or record.started_at > _parse_time(started_after))
+        and (not started_after or _time_of(record.started_at) >= _parse_time(started_after))
     )
 
 
-def _parse_time(text: str) -> float:
+def _parse_time(text: str) -> datetime:
     try:
         # An unescaped + in the query arrives as a blank.
-        return datetime.fromisoformat(text.replace(" ", "+")).timestamp()
+        return datetime.fromisoformat(text.replace(" ", "+")).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ApiError(400, f"startedAfter is not a time: {text}") from None

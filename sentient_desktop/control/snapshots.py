@@ -1,6 +1,6 @@
-"""REST calls on snapshots. On the wire a snapshot is a template, so deleting one deletes that."""
+"""REST calls on snapshots, except deleting one: on the wire a snapshot is a template."""
 
-import urllib.parse
+import re
 from typing import Any
 
 from starlette.requests import Request
@@ -11,32 +11,51 @@ from sentient_desktop.errors import ApiError, FreezeError
 from sentient_desktop.fleet import TEMPLATES, Fleet
 from sentient_desktop.store.registry import SnapshotRecord
 
+_NAME = re.compile(r"[A-Za-z0-9._/-]{1,128}(:[A-Za-z0-9._-]{1,128})?")
+
 
 def _body(record: SnapshotRecord) -> dict[str, Any]:
     return {"snapshotID": record.id, "names": record.names}
 
 
 async def create_snapshot(request: Request) -> Response:
-    """Snapshot a desktop's filesystem; ``memory: false`` must be said, because that is all it is.
+    """Snapshot a desktop's filesystem, which is the only kind there is here.
 
-    E2B's default is a full snapshot with processes. Taking that for a filesystem snapshot would
-    lose processes silently, so both the default and an explicit true are refused.
+    A request that names no kind leaves it to the server. One that asks for memory, which is
+    ``mode="full"`` in the SDKs, is refused: its processes would be lost silently.
     """
     body = await read_body(request)
     fleet: Fleet = request.app.state.fleet
     fleet.get(request.path_params["id"])
-    if body.get("memory") is not False:
-        text = 'memory snapshots are not supported here; pass mode="filesystem" (memory: false)'
+    if body.get("memory") not in (None, False):
+        text = 'snapshots of memory are not offered by this server; pass mode="filesystem"'
         raise ApiError(400, text)
-    name = body.get("name")
-    if name is not None and not isinstance(name, str):
-        raise ApiError(400, "name must be a text")
+    name = _read_name(body)
     try:
         record = await fleet.snapshot(request.path_params["id"], name)
     except FreezeError as error:
         code = "sandbox_snapshot_guest_agent_unresponsive"
         raise ApiError(409, str(error), error_code=code) from error
     return JSONResponse(_body(record), status_code=201)
+
+
+def _read_name(body: dict[str, Any]) -> str | None:
+    """Read a snapshot's optional name; it must not hide a built-in template.
+
+    Raises:
+        ApiError: 400.
+    """
+    name = body.get("name")
+    if name is None:
+        return None
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ApiError(
+            400, f"name must be letters, digits and ._/- with an optional :tag, got {name!r}"
+        )
+    name = name.removesuffix(":default")
+    if name.partition(":")[0] in TEMPLATES:
+        raise ApiError(400, f"name '{name}' is that of a built-in template")
+    return name
 
 
 async def list_snapshots(request: Request) -> Response:
@@ -51,13 +70,3 @@ async def list_snapshots(request: Request) -> Response:
         records = [record for record in records if name in (record.id, *record.names)]
     page, headers = paginate(records, query.get("limit"), query.get("nextToken"))
     return JSONResponse([_body(record) for record in page], headers=headers)
-
-
-async def delete_template(request: Request) -> Response:
-    """Delete a snapshot; built-in templates cannot be deleted."""
-    key = urllib.parse.unquote(request.path_params["id"])
-    if key in TEMPLATES:
-        raise ApiError(403, f"template '{key}' is built in and cannot be deleted")
-    fleet: Fleet = request.app.state.fleet
-    await fleet.delete_snapshot(key)
-    return Response(status_code=204)

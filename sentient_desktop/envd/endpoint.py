@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from sentient_desktop.control.metrics import measure
+from sentient_desktop.control.samples import measure
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.envd.access import require_file_access, require_token, user_of
 from sentient_desktop.envd.files import download
@@ -20,6 +20,7 @@ from sentient_desktop.errors import ApiError, RpcError
 from sentient_desktop.rpc.codec import END_OF_STREAM, encode, envelope, error_body, status_of
 from sentient_desktop.rpc.fields import parse_decimal
 from sentient_desktop.rpc.service import Call, Service, serve
+from sentient_desktop.store.trees import disk_usage
 
 DEFAULT_KEEPALIVE_S = 90.0
 UNREAD_LIMIT_BYTES = 16 << 20
@@ -55,8 +56,10 @@ async def _serve_facts(desktop: Desktop, request: Request) -> Response:
             return JSONResponse(desktop.record.envs, headers={"cache-control": "no-store"})
         case ("GET", "/metrics"):
             await desktop.ensure_booted()
-            sample = await asyncio.to_thread(measure, desktop)
-            return JSONResponse(_metrics(sample or {}))
+            sample = await asyncio.to_thread(
+                lambda: measure(desktop, None, disk_usage(desktop.disk))
+            )
+            return JSONResponse(_metrics(sample.body(desktop.limits) if sample else {}))
         case ("POST", "/files/compose"):
             await _require_room(desktop, request)
             try:

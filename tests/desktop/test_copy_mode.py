@@ -55,7 +55,7 @@ async def test_copies_live_through_pause_and_restart(folder: Path, copying: dict
     ensure_server(folder)
     await desktop.connect()
     assert await desktop.files.read("f") == "kept"
-    assert (await desktop.get_metrics())[0].disk_used > 0
+    assert (await desktop.get_metrics())[-1].disk_used > 0
     restored = await AsyncSandbox.create(snapshot.snapshot_id, **copying)
     assert await restored.files.read("f") == "kept"
     assert await restored.kill()

@@ -100,12 +100,15 @@ async def test_snapshot_outlives_its_desktop(create: Any, desktop: AsyncSandbox)
     assert await (await create(snapshot.snapshot_id)).files.read("f") == "x"
 
 
-@pytest.mark.parametrize("mode", [{}, {"mode": "full"}], ids=["default", "full"])
-async def test_memory_snapshot_is_refused_by_name(
-    desktop: AsyncSandbox, mode: dict[str, Any]
-) -> None:
-    with pytest.raises(e2b.SandboxException, match="memory snapshots are not supported"):
-        await desktop.create_snapshot(**mode)
+async def test_memory_snapshot_is_refused_by_name(desktop: AsyncSandbox) -> None:
+    with pytest.raises(e2b.SandboxException, match=r"400.*snapshots of memory"):
+        await desktop.create_snapshot(mode="full")
+
+
+@pytest.mark.parametrize("name", ["base", "base:v1", "a b", "x" * 200])
+async def test_snapshot_name_that_misleads_is_refused(desktop: AsyncSandbox, name: str) -> None:
+    with pytest.raises(e2b.SandboxException, match=r"400.*name"):
+        await desktop.create_snapshot(name, mode="filesystem")
 
 
 async def test_listing_and_deleting_snapshots(

@@ -250,7 +250,24 @@ class Desktop:
                 raise ApiError(409, text) from error
 
     async def snapshot(self, names: list[str]) -> SnapshotRecord:
+        """Record the disk as it stands at one instant; raises what capture() does."""
+        record = SnapshotRecord(
+            id=f"snapshot-{secrets.token_hex(10)}",
+            desktop_id=self.id,
+            template=self.record.template,
+            created_at=time.time(),
+            uid=self.record.uid,
+            layers=await self.capture(),
+            names=names,
+        )
+        await asyncio.to_thread(self._workshop.registry.save, record)
+        return record
+
+    async def capture(self) -> list[str]:
         """Copy the disk as it stands at one instant to a new layer; processes go on afterwards.
+
+        Returns the chain of layers that is this disk. The new one on top is nobody's until a row
+        names it: do that before the next sweep.
 
         Raises:
             ApiError: 404 when it is gone.
@@ -271,17 +288,7 @@ class Desktop:
             chain = [*self.record.layers, name] if self._workshop.overlay else [name]
             if len(chain) > CHAIN_LIMIT:
                 chain = [await asyncio.to_thread(layers.flatten, chain)]
-            record = SnapshotRecord(
-                id=f"snapshot-{secrets.token_hex(10)}",
-                desktop_id=self.id,
-                template=self.record.template,
-                created_at=time.time(),
-                uid=self.record.uid,
-                layers=chain,
-                names=names,
-            )
-            await asyncio.to_thread(self._workshop.registry.save, record)
-            return record
+            return chain
 
     async def delete(self) -> None:
         """End all processes and remove the disk and the row. Idempotent.

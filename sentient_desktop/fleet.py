@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from sentient_desktop.store.registry import (
     DesktopRecord,
     Registry,
     SnapshotRecord,
+    fork_record,
     new_record,
 )
 from sentient_desktop.store.trees import copy_tree, give_tree
@@ -78,20 +79,40 @@ class Fleet:
                 self.desktops[member.id] = member
                 return await self._attempt(member, member.claim(**choices))
             record = new_record(template, layers=list(source.layers) if source else [], **choices)
-            return await self._make(record, source)
+            return await self._make(record)
         finally:
             self._pool.end()
             if source is None:
                 self._pool.want(template)
 
-    async def _make(self, record: DesktopRecord, source: SnapshotRecord | None) -> Desktop:
-        """Make and boot the desktop of a record that is new."""
+    async def fork(self, desktop_id: str, count: int, timeout_s: int) -> list[Desktop | Exception]:
+        """Make ``count`` desktops that start from a desktop's disk as it is now, with its choices.
+
+        Processes are not copied: each fork boots. Each may fail by itself, and is an error then.
+
+        Raises:
+            ApiError: 404.
+            FreezeError: the parent could not be stopped for the copy.
+        """
+        require_space(self._folder, self._workshop.limits.free_bytes)
+        async with self._sweeping:  # until the records name it, the new layer is nobody's
+            parent = self.get(desktop_id)
+            layers = await parent.capture()
+            records = [fork_record(parent.record, layers, timeout_s) for _ in range(count)]
+            forks = [self._make(record) for record in records]
+        made = await asyncio.gather(*forks, return_exceptions=True)
+        if not self._workshop.overlay or not any(isinstance(fork, Desktop) for fork in made):
+            await self.sweep_layers()
+        return [_fork_of(result) for result in made]
+
+    def _make(self, record: DesktopRecord) -> Coroutine[None, None, Desktop]:
+        """Return the work of making and booting the desktop of a record that is new."""
         desktop = Desktop(record, self._folder / record.id, self._workshop)
         self.desktops[record.id] = desktop  # from here on its layers are in use
-        return await self._attempt(desktop, self._boot(desktop, source))
+        return self._attempt(desktop, self._boot(desktop))
 
-    async def _boot(self, desktop: Desktop, source: SnapshotRecord | None) -> None:
-        await asyncio.to_thread(self._prepare, desktop, source)
+    async def _boot(self, desktop: Desktop) -> None:
+        await asyncio.to_thread(self._prepare, desktop)
         await desktop.start()
 
     async def _attempt(self, desktop: Desktop, work: Awaitable[None]) -> Desktop:
@@ -109,18 +130,18 @@ class Fleet:
         require_space(self._folder, self._workshop.limits.free_bytes)
         record = new_record(template, state=POOLED, timeout_s=0)
         desktop = Desktop(record, self._folder / record.id, self._workshop)
-        return await self._attempt(desktop, self._boot(desktop, None))
+        return await self._attempt(desktop, self._boot(desktop))
 
-    def _prepare(self, desktop: Desktop, source: SnapshotRecord | None) -> None:
-        """Write the row, then make the disk it names."""
+    def _prepare(self, desktop: Desktop) -> None:
+        """Write the row, then make the disk it names: over its layers, or a fresh one."""
         record, home = desktop.record, desktop.home
         if self._workshop.uids is not None:
             left = owners_below(self._folder, self._workshop.layers.folder)
             record.uid = self._workshop.registry.take_uid(self._workshop.uids, left)
         self._workshop.registry.save(record)
         make_folder(home, record.uid)
-        if not self._workshop.overlay and source is not None:
-            copy_tree(self._workshop.layers.path(source.layers[-1]), desktop.disk)
+        if not self._workshop.overlay and record.layers:
+            copy_tree(self._workshop.layers.path(record.layers[-1]), desktop.disk)
             if record.uid is not None:
                 give_tree(desktop.disk, record.uid)
             record.layers = []  # a plain disk stands on nothing once it is copied
@@ -128,7 +149,7 @@ class Fleet:
         make_folder(desktop.disk, record.uid)
         if self._workshop.overlay:
             make_folder(home / "work", record.uid)
-        if source is None:
+        if not record.layers:
             make_skeleton(desktop.disk, record.uid)
 
     def get(self, desktop_id: str) -> Desktop:
@@ -236,6 +257,12 @@ def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
         if not (folder / record.id).is_dir():
             registry.delete(record)
     layers.keep_only(_layers_of(registry.desktops()) | _layers_of(registry.snapshots()))
+
+
+def _fork_of(result: Desktop | BaseException) -> Desktop | Exception:
+    if isinstance(result, Desktop | Exception):
+        return result
+    raise result  # the server is going down
 
 
 def _layers_of(owners: Iterable[DesktopRecord | SnapshotRecord]) -> set[str]:

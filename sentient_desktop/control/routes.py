@@ -4,11 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sentient_desktop.control import metrics, networks, sandboxes, snapshots, templates
+from sentient_desktop.control import forks, metrics, networks, sandboxes, snapshots, templates
 from sentient_desktop.errors import ApiError
 
 _UNSUPPORTED = (
-    ("/sandboxes/{id}/fork", "forking a running sandbox; snapshot it and create from that"),
     ("/sandboxes/{id}/logs", "sandbox logs"),
     ("/v2/sandboxes/{id}/logs", "sandbox logs"),
     ("/volumes", "volumes"),
@@ -56,6 +55,7 @@ def control_routes() -> list[Route]:
         *_both(one + "/refreshes", sandboxes.refresh, "POST"),
         *_both(one + "/pause", sandboxes.pause, "POST"),
         *_both(one + "/network", networks.update, "PUT"),
+        *_both(one + "/fork", forks.fork, "POST"),
         *_both(one + "/metrics", metrics.read_one, "GET"),
         *_both(one + "/snapshots", snapshots.create_snapshot, "POST"),
         Route("/snapshots", snapshots.list_snapshots, methods=["GET"]),

@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from copy import copy
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ class DesktopRecord:
     init_start: int = 0
 
 
+CHOICES = (
+    "envs", "metadata", "auto_pause", "auto_pause_memory", "auto_resume", "internet", "network",
+)  # fmt: skip
+"""What the creator chose and a fork takes over; everything else is the fork's own."""
+
+
 def new_record(template: str, *, timeout_s: int, **fields: Any) -> DesktopRecord:
     """Return the record of a desktop to be made now, with an id and a token of its own."""
     now = time.time()
@@ -68,6 +75,19 @@ def new_record(template: str, *, timeout_s: int, **fields: Any) -> DesktopRecord
         end_at=now + timeout_s,
         timeout_s=timeout_s,
         **fields,
+    )
+
+
+def fork_record(parent: DesktopRecord, layers: list[str], timeout_s: int) -> DesktopRecord:
+    """Return the record of a desktop that starts on ``layers`` with the parent's choices."""
+    chosen = {name: copy(getattr(parent, name)) for name in CHOICES}
+    traffic_token = parent.traffic_token and secrets.token_hex(20)
+    return new_record(
+        parent.template,
+        timeout_s=timeout_s,
+        layers=list(layers),
+        traffic_token=traffic_token,
+        **chosen,
     )
 
 

@@ -170,8 +170,3 @@ async def test_many_desktops_at_once_are_all_their_own(create: Any) -> None:
     outputs = await asyncio.gather(*(use(n, d) for n, d in enumerate(desktops)))
     assert [output.split()[0] for output in outputs] == [str(n) for n in range(8)]
     assert all(int(output.split()[1]) <= 6 for output in outputs)
-
-
-async def test_fork_is_refused_by_name(desktop: AsyncSandbox) -> None:
-    with pytest.raises(e2b.SandboxException, match=r"501.*fork"):
-        await desktop.fork()

@@ -85,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
                 default=Settings.pooled,
                 help="desktops of each template to keep ready (default: 2)",
             )
+            command.add_argument(
+                "--grace-s",
+                type=_positive,
+                default=Settings.grace_s,
+                help="how long open requests may go on after SIGTERM (default: 3)",
+            )
             _add_limits(command)
             _add_egress(command)
     return parser
@@ -105,11 +111,12 @@ def _add_egress(command: argparse.ArgumentParser) -> None:
 def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         options.data_dir.absolute(),
-        options.host,
-        options.port,
-        _limits(options),
-        options.limits_by,
         pooled=options.pool,
+        host=options.host,
+        port=options.port,
+        limits=_limits(options),
+        limits_by=options.limits_by,
+        grace_s=options.grace_s,
         private_egress=tuple(options.private_egress),
         hosts=tuple(entry.partition("=")[::2] for entry in options.egress_host),
     )

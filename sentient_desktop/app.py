@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -54,10 +54,10 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Fleet]]
 class App:
     """The ASGI application. ``lifespan`` makes the fleet at start-up and ends it at shutdown."""
 
-    def __init__(self, lifespan: Lifespan, api_key: str) -> None:
+    def __init__(self, lifespan: Lifespan, api_key: str, routes: Sequence[Route] = ()) -> None:
         self._api_key = api_key.encode()
         self._control = Starlette(
-            routes=[Route("/health", _health), *control_routes()],
+            routes=[Route("/health", _health), *routes, *control_routes()],
             lifespan=self._run(lifespan),
             exception_handlers={
                 DesktopError: _answer_error,
@@ -80,6 +80,11 @@ class App:
                     sampling.cancel()
 
         return run
+
+    @property
+    def fleet(self) -> Fleet | None:
+        """The fleet, while there is one."""
+        return getattr(self._control.state, "fleet", None)
 
     @property
     def _fleet(self) -> Fleet:
@@ -114,7 +119,8 @@ class App:
             await self._control(scope, receive, send)
 
     def _require_key(self, headers: Headers) -> None:
-        given = headers.get("x-api-key", "").encode()
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")  # Prometheus' way
+        given = headers.get("x-api-key", bearer).encode()
         if not hmac.compare_digest(given, self._api_key):
             raise ApiError(401, "the API key is missing or wrong (header X-API-KEY)")
 
@@ -223,7 +229,7 @@ def error_response(error: DesktopError) -> Response:
         body["code"] = error.status
     elif isinstance(error, BootError | AgentError | FreezeError):
         body["code"] = 500
-        _log.error("%s", error)
+        _log.error("%s", error.errno_name if isinstance(error, AgentError) else error)
     else:
         body["code"] = 500
     return JSONResponse(body, status_code=int(str(body["code"])), headers=headers)

@@ -71,6 +71,10 @@ class Desktop:
         self.gate = Gate(record.id, workshop.border)
         self.visitors = 0
         """Connections from outside to the desktop's ports that are open now."""
+        self.callers = 0
+        """Requests to it that are being answered now."""
+        self.used_at = time.monotonic()
+        """When the last of them ended."""
         self.disk_used = 0
         """Bytes on its own disk when the watchdog last looked."""
         self._workshop = workshop

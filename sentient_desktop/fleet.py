@@ -50,6 +50,8 @@ class Fleet:
         self._workshop = workshop
         self._folder = folder
         self._sweeping = asyncio.Lock()
+        self.chores: list[asyncio.Task[None]] = []
+        """What runs beside the requests until shut_down()."""
         self.desktops = {
             record.id: Desktop(record, folder / record.id, workshop)
             for record in workshop.registry.desktops()
@@ -231,7 +233,10 @@ class Fleet:
             await self.kill(desktop.id)
 
     async def shut_down(self) -> None:
-        """End all processes; desktops stay on disk and boot again when next used."""
+        """End all processes; desktops stay on disk and boot again when next used. Idempotent."""
+        for chore in self.chores:
+            chore.cancel()
+        await asyncio.gather(*self.chores, return_exceptions=True)
         await self._pool.empty()
         await asyncio.gather(*(desktop.shut_down() for desktop in list(self.desktops.values())))
 

@@ -2,18 +2,17 @@
 
 import asyncio
 import fcntl
-import logging
 import os
 import resource
 import secrets
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import uvicorn
+from starlette.routing import Route
 
 from sentient_desktop.app import App
 from sentient_desktop.desktop import Workshop
@@ -27,6 +26,10 @@ from sentient_desktop.network.dialer import Outside
 from sentient_desktop.network.gate import Border
 from sentient_desktop.network.policy import normalise
 from sentient_desktop.network.tunnel import Tunnel
+from sentient_desktop.operations.gate import Gate
+from sentient_desktop.operations.listener import Listener
+from sentient_desktop.operations.logs import start_logging
+from sentient_desktop.operations.telemetry import Telemetry
 from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.probe import probe_with
@@ -96,7 +99,9 @@ def _border(settings: Settings) -> Border:
 
 
 @asynccontextmanager
-async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> AsyncIterator[Fleet]:
+async def open_fleet(
+    settings: Settings, spawner: Spawner, means: Cgroups, telemetry: Telemetry
+) -> AsyncIterator[Fleet]:
     """Probe the machine, sweep what a crash left, and run the fleet until the context ends.
 
     Raises:
@@ -124,57 +129,52 @@ async def open_fleet(settings: Settings, spawner: Spawner, means: Cgroups) -> As
         registry, layers, spawner, factory, settings.limits, means, border, overlay, uids
     )
     fleet = Fleet(workshop, data_dir / "desktops", pooled=settings.pooled)
-    watchdog = Watchdog(
-        lambda: list(fleet.desktops.values()), settings.limits, "memory" in means.enforced
-    )
-    chores = [
-        asyncio.create_task(fleet.reap_forever()),
-        asyncio.create_task(fleet.fill_pool_forever()),
-        asyncio.create_task(watchdog.run_forever()),
-    ]
+    telemetry.watch(fleet, layers, means)
+    _start_chores(fleet, settings, means, telemetry)
     try:
         yield fleet
     finally:
-        for chore in chores:
-            chore.cancel()
-        await asyncio.gather(*chores, return_exceptions=True)
         await fleet.shut_down()
         border.close()
         registry.close()
 
 
+def _start_chores(fleet: Fleet, settings: Settings, means: Cgroups, telemetry: Telemetry) -> None:
+    """Start what runs beside the requests for as long as the fleet does."""
+    watchdog = Watchdog(
+        lambda: list(fleet.desktops.values()),
+        settings.limits,
+        "memory" in means.enforced,
+        lambda bound: telemetry.kills.labels(bound).inc(),
+    )
+    for work in (fleet.reap_forever(), fleet.fill_pool_forever(), watchdog.run_forever()):
+        fleet.chores.append(asyncio.create_task(work))
+
+
 @asynccontextmanager
 async def _lifespan(
-    settings: Settings, spawner: Spawner, *, scoped: bool, failure: list[Exception]
+    settings: Settings,
+    spawner: Spawner,
+    telemetry: Telemetry,
+    *,
+    scoped: bool,
+    failure: list[Exception],
 ) -> AsyncIterator[Fleet]:
     """Run the fleet; note why it ended, because uvicorn only says that start-up failed."""
     try:
         means = choose_means(
             settings.limits_by, settings.limits, settings.data_dir, spawner.pid, scoped=scoped
         )
-        async with open_fleet(settings, spawner, means) as fleet:
+        async with open_fleet(settings, spawner, means, telemetry) as fleet:
             yield fleet
     except Exception as error:
         failure.append(error)
         raise
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, telling when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if not self.should_exit:
-            self._on_ready()
-
-
-def _configuration(app: App) -> uvicorn.Config:
+def _configuration(app: App, gate: Gate) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type,unused-ignore]
+        gate,  # type: ignore[arg-type,unused-ignore]
         loop="asyncio",
         lifespan="on",
         ws=partial(Tunnel, app.admit),  # type: ignore[arg-type]
@@ -207,15 +207,21 @@ def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None
     prefix = scope_prefix(settings.limits_by)
     spawner = Spawner.start(data_dir / "spawner.log", prefix)
     failure: list[Exception] = []
-    lifespan = partial(_lifespan, settings, spawner, scoped=bool(prefix), failure=failure)
+    telemetry = Telemetry()
+    lifespan = partial(
+        _lifespan, settings, spawner, telemetry, scoped=bool(prefix), failure=failure
+    )
+    app = App(lifespan, api_key, [Route("/metrics", telemetry.answer)])
+    gate = Gate(app, telemetry)
 
     def ready() -> None:
         write_state(data_dir, {"url": url, "api_key": api_key, "port": port})
         announce(url, api_key)
 
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    start_logging(data_dir)
+    drain = partial(gate.drain, settings.grace_s)
     try:
-        _Server(_configuration(App(lifespan, api_key)), ready).run(sockets=[listener])
+        Listener(_configuration(app, gate), ready, drain).run(sockets=[listener])
     except SystemExit:
         if not failure:
             raise

@@ -65,3 +65,5 @@ class Settings:
     """(name, address) of hosts that are not to be looked up, a package mirror for instance."""
     pooled: int = 2
     """How many desktops of each template in use to keep booted for the next create; 0 for none."""
+    grace_s: float = 3.0
+    """How long open requests may go on once the server was told to stop."""

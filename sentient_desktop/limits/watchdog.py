@@ -55,13 +55,13 @@ class Watched:
 
 @dataclass
 class Watchdog:
-    """One per server. ``kills`` counts by reason what was killed here: memory, disk."""
+    """One per server. ``on_kill`` is told the bound of each kill: memory or disk."""
 
     desktops: Callable[[], Iterable[Desktop]]
     limits: Limits
     memory_bounded: bool
     """Whether the kernel bounds memory, so that only disks are left to watch."""
-    kills: dict[str, int] = field(default_factory=lambda: {"memory": 0, "disk": 0})
+    on_kill: Callable[[str], object]
     _known: dict[str, Watched] = field(default_factory=dict)
     _hurry: bool = False
 
@@ -152,4 +152,4 @@ class Watchdog:
         _log.warning("desktop %s: process %d was killed: %s", desktop.id, pid, why)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            self.kills[reason] += 1
+            self.on_kill(reason)

@@ -1,0 +1,1 @@
+"""Running the server day by day: logs, measurements, idle desktops, an orderly end."""

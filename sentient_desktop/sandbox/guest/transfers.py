@@ -26,8 +26,12 @@ def open_regular(path: str, flags: int) -> int:
 
 
 def create_regular(path: str) -> int:
-    """Open a file to be filled anew, making its parents if they are missing."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    """Open a file to be filled anew, making its parents if they are missing.
+
+    Its old content is cut off at the end of the new, not before it: ext4 takes a file emptied and
+    written again for a precious one and writes it to the disk at once.
+    """
+    flags = os.O_WRONLY | os.O_CREAT
     try:
         fd = open_regular(path, flags)
     except FileNotFoundError:
@@ -94,11 +98,16 @@ def _pieces(pipe: int) -> Iterator[bytes]:
 
 
 def _fill(fd: int, pieces: Iterator[bytes]) -> None:
-    """Write pieces up to the empty one that ends a file."""
-    for piece in pieces:
-        if not piece:
-            return
-        write_whole(fd, piece)
+    """Write pieces up to the empty one that ends a file, in place of what it holds."""
+    try:
+        for piece in pieces:
+            if not piece:
+                return
+            write_whole(fd, piece)
+    finally:
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        if os.fstat(fd).st_size > end:
+            os.ftruncate(fd, end)
     raise Refused("EPIPE", "the upload ended inside a file")
 
 

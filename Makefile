@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test bench limits crash check fmt lock dev clean
+.PHONY: help setup demo test bench limits crash fuzz check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ limits: setup    ## hogs of every kind, by every means this machine has to bound
 
 crash: setup     ## kill -9 of the command at every kill point, and of the server
 	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" tests/crash
+
+fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
+	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_big_transfers.py
 
 check: setup     ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from sentient_desktop.errors import ApiError
@@ -34,7 +34,7 @@ class _Tokens:
     def feed(self, data: bytes) -> None:
         try:
             self._parser.write(data)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise ApiError(400, f"the multipart body is malformed: {error}") from error
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
@@ -99,7 +99,10 @@ async def read_parts(content_type: str, body: AsyncIterator[bytes]) -> AsyncIter
     boundary = options.get(b"boundary")
     if not boundary:
         raise ApiError(400, "the multipart content type has no boundary")
-    source = _Source(body, boundary)
+    try:
+        source = _Source(body, boundary)
+    except FormParserError as error:
+        raise ApiError(400, f"the multipart boundary is unusable: {error}") from error
     while True:
         kind, _ = await source.next()
         if kind == "":

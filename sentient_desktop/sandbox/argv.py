@@ -61,6 +61,8 @@ class Jail:
     """Folders under /usr that exist on the host and may hold private things."""
     proc_secrets: Sequence[str] = ("keys", "kallsyms", "cmdline")
     """Files of /proc to cover with /dev/null: they describe the host, not the desktop."""
+    boot_id: str | None = None
+    """File shown as the kernel's boot id: each boot of a desktop is one of its own."""
     shm_bytes: int = 256 << 20
     seccomp: bool = True
     command: Sequence[str] = ()
@@ -105,11 +107,14 @@ def _opt(jail: Jail) -> list[str]:
     return [*argv, "--remount-ro", "/opt"]
 
 
-def _kernel_views(secrets: Sequence[str], shm_bytes: int) -> list[str]:
+def _kernel_views(jail: Jail) -> list[str]:
     """Private /proc, /dev and memory folders; /proc/sys read-only whoever the host user is."""
     argv = ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
-    for secret in secrets:
+    if jail.boot_id:
+        argv += ["--ro-bind", jail.boot_id, "/proc/sys/kernel/random/boot_id"]
+    for secret in jail.proc_secrets:
         argv += ["--ro-bind", "/dev/null", f"/proc/{secret}"]
+    shm_bytes = jail.shm_bytes
     argv += ["--dev", "/dev", "--size", str(shm_bytes), "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
     argv += ["--remount-ro", "/dev"]  # its own tmpfs has no size; what is mounted on it stays as is
     return [*argv, "--size", str(shm_bytes), "--perms", "0755", "--tmpfs", "/run"]
@@ -124,7 +129,7 @@ def build_argv(jail: Jail) -> list[str]:
         *_root(jail.root),
         *_system(jail),
         *_opt(jail),
-        *_kernel_views(jail.proc_secrets, jail.shm_bytes),
+        *_kernel_views(jail),
         *("--chdir", "/", "--info-fd", str(INFO_FD)),
         *filters,
         "--",

@@ -90,6 +90,7 @@ def stage_jail(jail: Jail, uid: int) -> tuple[Jail, Staged]:
         desktop=staged("desktop", jail.desktop),
         python_prefix=jail.python_prefix and staged("python", jail.python_prefix),
         usr_local=jail.usr_local and staged("local", jail.usr_local),
+        boot_id=jail.boot_id and staged("boot_id", jail.boot_id),
     ), folders
 
 

@@ -1,5 +1,6 @@
 """From a desktop's folder to its jail: fills in what is the same for every desktop of a server."""
 
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,13 +31,19 @@ class JailFactory:
         self._proc_secrets = find_proc_secrets()
 
     def make(self, home: Path, layers: Sequence[str], *, overlay: bool) -> Jail:
-        """Describe the jail of the desktop whose files are in ``home``, over the named layers."""
+        """Describe the jail of the desktop whose files are in ``home``, over the named layers.
+
+        Writes the id of this boot to a file in ``home``: the host's own would tell desktops of one
+        machine apart from those of another, and a desktop's reboots not at all.
+        """
         interpreter = self._template.interpreter
         root: OverlayRoot | PlainRoot = PlainRoot(str(home / "root"))
         if overlay:
             # An empty layer below, because overlayfs wants at least one.
             below = [str(self._layers.empty), *(str(self._layers.path(name)) for name in layers)]
             root = OverlayRoot(below, str(home / "upper"), str(home / "work"))
+        boot_id = home / "boot_id"
+        boot_id.write_text(f"{uuid.uuid4()}\n")
         limits = self._limits
         return Jail(
             bwrap=chosen_program(),
@@ -49,6 +56,7 @@ class JailFactory:
             top_dirs=self._top_dirs,
             masked=self._masked,
             proc_secrets=self._proc_secrets,
+            boot_id=str(boot_id),
             shm_bytes=limits.shm_bytes,
             command=(
                 *(INTERPRETER, "-I", "-S", "-E", "-c", START_AGENT, str(CONTROL_FD)),

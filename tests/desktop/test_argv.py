@@ -21,6 +21,7 @@ JAIL = Jail(
     python_prefix="/py",
     site_packages="/opt/python/lib/python3.11/site-packages",
     top_dirs=[("bin", "/usr/bin"), ("lib64", "/usr/lib64")],
+    boot_id="/d/boot_id",
     command=["/opt/desktop/bin/python3.11", "agent"],
 )
 VARIANTS = {
@@ -41,7 +42,8 @@ GOLDEN = """
 --tmpfs /opt --ro-bind /t/desktop /opt/desktop --ro-bind /py /opt/python
 --tmpfs /opt/python/lib/python3.11/site-packages
 --remount-ro /opt/python/lib/python3.11/site-packages --remount-ro /opt
---proc /proc --ro-bind /proc/sys /proc/sys --ro-bind /dev/null /proc/keys
+--proc /proc --ro-bind /proc/sys /proc/sys
+--ro-bind /d/boot_id /proc/sys/kernel/random/boot_id --ro-bind /dev/null /proc/keys
 --ro-bind /dev/null /proc/kallsyms --ro-bind /dev/null /proc/cmdline
 --dev /dev --size 268435456 --perms 1777 --tmpfs /dev/shm --remount-ro /dev
 --size 268435456 --perms 0755 --tmpfs /run

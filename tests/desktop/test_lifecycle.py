@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import e2b
@@ -148,6 +149,17 @@ async def test_pause_without_memory_keeps_files_and_ends_processes(desktop: Asyn
     await desktop.connect()
     assert await desktop.files.read("kept") == "yes"
     assert await desktop.commands.list() == []
+
+
+async def test_each_boot_has_an_id_that_is_not_the_hosts(desktop: AsyncSandbox) -> None:
+    path = "/proc/sys/kernel/random/boot_id"
+    ids = [await desktop.files.read(path)]
+    for mode in ("full", "filesystem"):
+        await desktop.pause(mode=mode)
+        await desktop.connect()
+        ids.append(await desktop.files.read(path))
+    assert ids[0] == ids[1] != ids[2]
+    assert Path(path).read_text() not in ids
 
 
 async def test_metrics_are_real_numbers(desktop: AsyncSandbox) -> None:

@@ -40,13 +40,16 @@ def metadata_of(path: str) -> dict[str, str]:
 
 
 def entry_of(path: str) -> Reply:
-    """Describe a path itself. ``type`` is the target's for a symbolic link, as envd reports it."""
+    """Describe a path itself. ``type`` is the target's for a symbolic link, as envd reports it.
+
+    ``symlink`` is the path a link leads to in the end, or its own text when it leads nowhere.
+    """
     status = os.lstat(path)
     kind, target = status, None
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(path)
         try:
-            kind = os.stat(path)
+            kind, target = os.stat(path), os.path.realpath(path, strict=True)
         except OSError:
             kind = status
     is_dir, is_file = stat.S_ISDIR(kind.st_mode), stat.S_ISREG(kind.st_mode)

@@ -99,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_egress(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("way out")
     group.add_argument(
+        "--open-egress", action="store_true",
+        help="desktops without rules get all of IPv4's internet, by pasta or slirp4netns",
+    )  # fmt: skip
+    group.add_argument(
         "--private-egress", action="append", default=[], metavar="CIDR",
         help="a block that is not the internet, for desktops with a rule that allows it",
     )  # fmt: skip
@@ -117,6 +121,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         limits=_limits(options),
         limits_by=options.limits_by,
         grace_s=options.grace_s,
+        open_egress=options.open_egress,
         private_egress=tuple(options.private_egress),
         hosts=tuple(entry.partition("=")[::2] for entry in options.egress_host),
     )

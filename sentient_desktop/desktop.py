@@ -131,7 +131,7 @@ class Desktop:
     async def _boot(self) -> RunningJail:
         if self.jail is not None:
             if self.jail.alive:
-                await self.gate.apply(self.jail.channel, self.policy)
+                await self.gate.apply(self.jail, self.policy, self.record.uid)
                 return self.jail
             await self._stop()
         workshop, record = self._workshop, self.record
@@ -150,7 +150,7 @@ class Desktop:
         record.monitor_start = read_start_time(record.monitor_pid) or 0
         record.init_start = read_start_time(record.init_pid) or 0
         await asyncio.to_thread(workshop.registry.save, record, durable=False)
-        await self.gate.apply(self.jail.channel, self.policy)
+        await self.gate.apply(self.jail, self.policy, self.record.uid)
         return self.jail
 
     def _enclose(self) -> list[str]:
@@ -248,7 +248,7 @@ class Desktop:
                 self.gate.shut()  # the next resume or boot applies it
                 return
             try:
-                await self.gate.apply(self.jail.channel, self.policy)
+                await self.gate.apply(self.jail, self.policy, self.record.uid)
             except AgentError as error:
                 text = f"port {PROXY_PORT} inside the sandbox could not be taken: {error}"
                 raise ApiError(409, text) from error

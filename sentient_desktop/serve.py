@@ -23,7 +23,7 @@ from sentient_desktop.limits.means import choose_means, scope_prefix
 from sentient_desktop.limits.watchdog import Watchdog
 from sentient_desktop.network.addresses import parse_address, parse_network
 from sentient_desktop.network.dialer import Outside
-from sentient_desktop.network.gate import Border
+from sentient_desktop.network.gate import Border, Uplinks
 from sentient_desktop.network.policy import normalise
 from sentient_desktop.network.tunnel import Tunnel
 from sentient_desktop.operations.gate import Gate
@@ -89,13 +89,14 @@ def _listen(settings: Settings, last_port: int) -> socket.socket:
     raise AssertionError("unreachable: the last wish returns or raises")
 
 
-def _border(settings: Settings) -> Border:
+def _border(settings: Settings, spawner: Spawner) -> Border:
     try:
         private = tuple(parse_network(block) for block in settings.private_egress)
         hosts = {normalise(name): str(parse_address(at)) for name, at in settings.hosts}
     except ValueError as error:
         raise LaunchError(f"the egress settings are wrong: {error}") from error
-    return Border(Outside(private, hosts))
+    uplinks = Uplinks(spawner, settings.data_dir) if settings.open_egress else None
+    return Border(Outside(private, hosts), uplinks)
 
 
 @asynccontextmanager
@@ -124,7 +125,7 @@ async def open_fleet(
         )
     uids = report.uids and report.uids[:-2]  # those two are the probe's
     overlay = kept == "overlay"
-    border = _border(settings)
+    border = _border(settings, spawner)
     workshop = Workshop(
         registry, layers, spawner, factory, settings.limits, means, border, overlay, uids
     )

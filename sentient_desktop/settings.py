@@ -58,6 +58,9 @@ class Settings:
     limits: Limits = Limits()
     limits_by: str = "auto"
     """The means that bound desktops: ``auto`` or one of limits.means.NAMES."""
+    open_egress: bool = False
+    """Connect desktops without network rules to the internet directly, by pasta or slirp4netns,
+    instead of through the proxy. Costs each of them a process and its start."""
     private_egress: tuple[str, ...] = ()
     """CIDR blocks that are not the internet and that desktops may be allowed, by a rule, to reach.
     Everything of the kind is refused otherwise: this machine's services live there."""

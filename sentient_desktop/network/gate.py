@@ -10,13 +10,16 @@ import contextlib
 import logging
 import socket
 from collections import deque
+from pathlib import Path
 
-from sentient_desktop.errors import AgentError, AgentGoneError
+from sentient_desktop.errors import AgentError, AgentGoneError, BootError
 from sentient_desktop.network.dialer import Dialer, Outside, Resolver
 from sentient_desktop.network.policy import PROXY_PORT, Policy, proxy_environment
 from sentient_desktop.network.proxy import ProxySession
 from sentient_desktop.network.streams import close
+from sentient_desktop.sandbox.boot import RunningJail, Spawner
 from sentient_desktop.sandbox.channel import AgentChannel
+from sentient_desktop.sandbox.uplink import PROGRAMS, Uplink, find_program, open_uplink
 
 DESKTOP_LIMIT = 128
 """Connections to the outside of one desktop at once; more wait in its kernel."""
@@ -29,11 +32,36 @@ WAITING_LIMIT = 64
 _log = logging.getLogger(__name__)
 
 
+class Uplinks:
+    """Open ways to the internet, for servers whose operator wants them and that can have them."""
+
+    def __init__(self, spawner: Spawner, folder: Path) -> None:
+        self._spawner = spawner
+        self._log = folder / "uplink.log"
+        self._program = find_program()
+        if self._program is None:
+            _log.warning("neither %s is installed: desktops get a proxy", " nor ".join(PROGRAMS))
+
+    async def connect(self, jail: RunningJail, uid: int | None) -> Uplink | None:
+        """Connect a desktop; None when this machine cannot, which is then not tried again."""
+        if self._program is None:
+            return None
+        try:
+            return await open_uplink(
+                self._spawner, jail, program=self._program, uid=uid, log=self._log
+            )
+        except BootError as error:
+            _log.warning("no open way to the internet, desktops get a proxy: %s", error)
+            self._program = None
+            return None
+
+
 class Border:
     """What the gates of a server share."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, uplinks: Uplinks | None = None) -> None:
         self.outside = outside
+        self.uplinks = uplinks
         self.resolver = Resolver(outside.hosts)
         self.open = 0
 
@@ -50,25 +78,34 @@ class Gate:
         self._dialer = Dialer(desktop_id, border.outside, border.resolver)
         self._channel: AgentChannel | None = None
         self._listening: AgentChannel | None = None
+        self._uplink: Uplink | None = None
         self._sessions: set[asyncio.Task[None]] = set()
         self._waiting: deque[int] = deque(maxlen=WAITING_LIMIT)
 
     @property
     def environment(self) -> dict[str, str]:
         """Variables for every command started now, so that programs find the way out."""
-        return proxy_environment(self._dialer.policy)
+        return {} if self._uplink is not None else proxy_environment(self._dialer.policy)
 
-    async def apply(self, channel: AgentChannel, policy: Policy) -> None:
+    async def apply(self, jail: RunningJail, policy: Policy, uid: int | None) -> None:
         """Put a policy in force; connections made under another one end. Idempotent.
 
         Raises:
             AgentError: the port of the way out is taken inside.
             AgentGoneError: the desktop's processes are gone.
         """
+        channel = jail.channel
         if policy != self._dialer.policy or channel is not self._channel:
+            uplink = self._uplink
             self.shut()
+            if uplink is not None:
+                await uplink.ended.wait()
         self._dialer.policy, self._channel = policy, channel
         channel.on_egress = self._admit
+        if policy.mode == "open" and self._uplink is None and self._border.uplinks is not None:
+            self._uplink = await self._border.uplinks.connect(jail, uid)
+        if self._uplink is not None:
+            return
         if policy.mode != "none" and channel is not self._listening:
             await channel.call("listen", port=PROXY_PORT)
             self._listening = channel
@@ -76,6 +113,9 @@ class Gate:
     def shut(self) -> None:
         """End every connection to the outside."""
         self._waiting.clear()
+        if self._uplink is not None:
+            self._uplink.stop()
+            self._uplink = None
         for session in self._sessions:
             session.cancel()
 

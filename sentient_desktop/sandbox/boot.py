@@ -188,7 +188,8 @@ class Spawner:
             os.lseek(program, 0, os.SEEK_SET)
             fds = [theirs.fileno(), program, info_writer, log_fd]
             request = {"argv": build_argv(jail), "uid": uid, "stage": folders}
-            pid = await self._spawn(request | {"groups": list(groups)}, fds)
+            request |= {"groups": list(groups), "routes": []}
+            pid = await self._spawn(request, fds)
         finally:
             theirs.close()
             close_all([program, info_writer, log_fd])
@@ -206,6 +207,18 @@ class Spawner:
         finally:
             os.close(info_reader)
         return RunningJail(pid, init_pid, channel, ended)
+
+    async def mind(
+        self, argv: Sequence[str], *, routes: Sequence[str], uid: int | None, fds: Sequence[int]
+    ) -> tuple[int, asyncio.Event]:
+        """Run a program on a network namespace; return its minder's pid and the event of its end.
+
+        ``routes`` are netlink requests sent inside before it starts. ``fds`` are the namespace,
+        the user namespace that owns it, one that is not used, and the log.
+        """
+        request = {"argv": list(argv), "uid": uid, "stage": [], "groups": [], "routes": routes}
+        pid = await self._spawn(request, fds)
+        return pid, self._ended.setdefault(pid, asyncio.Event())
 
     def close(self) -> None:
         """End the spawner, and with it every jail it started."""

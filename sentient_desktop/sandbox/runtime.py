@@ -38,6 +38,9 @@ AGENT_FILES = (
 
 PATH = "/opt/desktop/bin:/home/user/.local/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
+NAMESERVER = "198.51.100.3"
+"""Answered by the program that connects a desktop to the internet; of no use where none runs."""
+
 _GENERATED = {
     "passwd": (
         "root:x:0:0:root:/root:/bin/bash\n"
@@ -47,8 +50,8 @@ _GENERATED = {
     "group": "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost desktop\n::1 localhost\n",
     "hostname": "desktop\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-    "resolv.conf": "",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "resolv.conf": f"nameserver {NAMESERVER}\noptions timeout:2 attempts:2\n",
     "profile": "umask 022\n",
     "bash.bashrc": "",
     "shells": "/bin/sh\n/bin/bash\n",

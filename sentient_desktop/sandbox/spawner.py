@@ -130,6 +130,51 @@ def stage(folders: Sequence[tuple[str, str, int | None]]) -> None:
         _bind_mapped(fd, target, mappings[owner])
 
 
+def _lay_routes(messages: Sequence[str]) -> None:
+    """Send netlink requests inside the namespaces open as descriptors 3 (network) and 4 (user).
+
+    In a child, because there is no way back from a user namespace. Source: netlink(7).
+    """
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _checked(_libc.setns(4, 0), "setns(user namespace)")
+            _checked(_libc.setns(3, 0), "setns(network namespace)")
+            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
+                for message in messages:
+                    netlink.send(bytes.fromhex(message))
+                    number = -struct.unpack_from("=IHHIIi", netlink.recv(4096))[5]
+                    ctypes.set_errno(number)
+                    _checked(-1 if number else 0, "a route")
+            os._exit(0)
+        except OSError as error:
+            os.write(2, f"spawner: {error}\n".encode())
+        os._exit(1)
+    if os.waitpid(pid, 0)[1]:
+        os._exit(127)
+
+
+def _mind(argv: list[str]) -> NoReturn:
+    """Run a program and end with it, and end it with us or with the spawner.
+
+    Its own parent-death signal would not do: gaining rights in a user namespace clears it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    pid = os.fork()
+    if pid == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        # Python ignores it, and some versions of pasta take an ignored signal for a failure.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.execve(argv[0], argv, {})  # noqa: S606 - as for the jail
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os.kill(pid, signal.SIGKILL))
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    if os.getppid() == 1:  # the spawner died before we asked to be told
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os._exit(0)
+
+
 def _become_jail(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
     """Turn this forked child into bubblewrap. Never returns; failures go to the log."""
     control, filter_fd, info, log = fds
@@ -158,6 +203,9 @@ def _become_jail(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
         os.chdir("/")
+        if request["routes"]:
+            _lay_routes(request["routes"])
+            _mind(request["argv"])
         os.execve(request["argv"][0], request["argv"], {})  # noqa: S606 - that is the point
     except OSError as error:
         os.write(2, f"spawner: {error}\n".encode())

@@ -34,6 +34,7 @@ from sentient_desktop.store.registry import (
     new_record,
 )
 from sentient_desktop.store.trees import remove_tree
+from sentient_desktop.templates.shelf import Shelf
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Workshop:
     limits: Limits
     means: Cgroups
     border: Border
+    shelf: Shelf
     overlay: bool
     """Whether disks are overlays or plain folders; fixed for the life of a data folder."""
     uids: range | None
@@ -135,9 +137,12 @@ class Desktop:
                 return self.jail
             await self._stop()
         workshop, record = self._workshop, self.record
+        packages = await workshop.shelf.ensure(record.software)
         commands = CommandTable()
         self.jail = await workshop.spawner.boot(
-            workshop.factory.make(self.home, record.layers, overlay=workshop.overlay),
+            workshop.factory.make(
+                self.home, record.layers, overlay=workshop.overlay, packages=packages
+            ),
             uid=record.uid,
             log=self.home / "boot.log",
             on_exit=commands.on_exit,
@@ -259,6 +264,7 @@ class Desktop:
             id=f"snapshot-{secrets.token_hex(10)}",
             desktop_id=self.id,
             template=self.record.template,
+            software=self.record.software,
             created_at=time.time(),
             uid=self.record.uid,
             layers=await self.capture(),

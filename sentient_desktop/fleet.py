@@ -32,9 +32,7 @@ from sentient_desktop.store.registry import (
     new_record,
 )
 from sentient_desktop.store.trees import copy_tree, give_tree
-
-TEMPLATES = frozenset({"base", "code-interpreter-v1"})
-"""Template names create() knows besides snapshots; the second is the SDK's default."""
+from sentient_desktop.templates.recipes import TEMPLATES, require_template
 
 REAP_INTERVAL_S = 0.2
 
@@ -67,20 +65,24 @@ class Fleet:
         """Make and boot a desktop from a template or snapshot; ``choices`` are record fields.
 
         Raises:
-            ApiError: 404 for a template nobody knows.
+            ApiError: 404 for a template nobody knows, 501 or 503 when it cannot be had here.
             BootError: it did not start; nothing of it is left.
         """
         require_space(self._folder, self._workshop.limits.free_bytes)
         source = self.find_snapshot(template)
-        if source is None and template not in TEMPLATES:
-            known = ", ".join(sorted(TEMPLATES))
-            raise ApiError(404, f"template '{template}' not found (known: {known}, snapshots)")
+        if source is None:
+            require_template(template)
         member = self._pool.begin(template if source is None else "")
         try:
             if member is not None:
                 self.desktops[member.id] = member
                 return await self._attempt(member, member.claim(**choices))
-            record = new_record(template, layers=list(source.layers) if source else [], **choices)
+            record = new_record(
+                template,
+                software=source.software if source else template,
+                layers=list(source.layers) if source else [],
+                **choices,
+            )
             return await self._make(record)
         finally:
             self._pool.end()
@@ -130,7 +132,7 @@ class Fleet:
     async def _make_member(self, template: str) -> Desktop:
         """Make a desktop for the pool: not among the others, and no one's yet."""
         require_space(self._folder, self._workshop.limits.free_bytes)
-        record = new_record(template, state=POOLED, timeout_s=0)
+        record = new_record(template, software=template, state=POOLED, timeout_s=0)
         desktop = Desktop(record, self._folder / record.id, self._workshop)
         return await self._attempt(desktop, self._boot(desktop))
 

@@ -38,6 +38,7 @@ from sentient_desktop.settings import Settings
 from sentient_desktop.state import read_state, write_state
 from sentient_desktop.store.layers import LayerStore
 from sentient_desktop.store.registry import Registry
+from sentient_desktop.templates.shelf import Shelf, default_folder
 
 OPEN_FILES = 65536
 SHUTDOWN_GRACE_S = 3
@@ -126,8 +127,9 @@ async def open_fleet(
     uids = report.uids and report.uids[:-2]  # those two are the probe's
     overlay = kept == "overlay"
     border = _border(settings, spawner)
+    shelf = Shelf(settings.packages_dir or default_folder())
     workshop = Workshop(
-        registry, layers, spawner, factory, settings.limits, means, border, overlay, uids
+        registry, layers, spawner, factory, settings.limits, means, border, shelf, overlay, uids
     )
     fleet = Fleet(workshop, data_dir / "desktops", pooled=settings.pooled)
     telemetry.watch(fleet, layers, means)

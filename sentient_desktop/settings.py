@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """One server: where it listens and the only folder it ever writes to."""
+    """One server: where it listens and the folders it writes to."""
 
     data_dir: Path
     host: str = "127.0.0.1"
@@ -70,3 +70,5 @@ class Settings:
     """How many desktops of each template in use to keep booted for the next create; 0 for none."""
     grace_s: float = 3.0
     """How long open requests may go on once the server was told to stop."""
+    packages_dir: Path | None = None
+    """Where the packages of templates are kept; None is the user's cache, shared by servers."""

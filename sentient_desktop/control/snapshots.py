@@ -8,8 +8,9 @@ from starlette.responses import JSONResponse, Response
 
 from sentient_desktop.control.body import paginate, read_body
 from sentient_desktop.errors import ApiError, FreezeError
-from sentient_desktop.fleet import TEMPLATES, Fleet
+from sentient_desktop.fleet import Fleet
 from sentient_desktop.store.registry import SnapshotRecord
+from sentient_desktop.templates.recipes import TEMPLATES
 
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,128}(:[A-Za-z0-9._-]{1,128})?")
 

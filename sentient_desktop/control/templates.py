@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sentient_desktop.errors import ApiError
-from sentient_desktop.fleet import TEMPLATES, Fleet
+from sentient_desktop.fleet import Fleet
 from sentient_desktop.settings import ENVD_VERSION, Limits
+from sentient_desktop.templates.recipes import TEMPLATES
 
 _STARTED = time.time()
 """Built-in templates belong to the server: they are as old as it."""

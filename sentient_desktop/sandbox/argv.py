@@ -14,6 +14,7 @@ from pathlib import Path
 GUEST_UID = 1000
 GUEST_HOME = "/home/user"
 PYTHON_MOUNT = "/opt/python"
+PACKAGES_MOUNT = "/opt/packages"
 CONTROL_FD, SECCOMP_FD, INFO_FD = 3, 4, 5
 """Descriptors the spawner leaves open for bubblewrap; the agent inherits only the first."""
 
@@ -51,6 +52,8 @@ class Jail:
     """The read-only folder shown as /opt/desktop: the desktop's Python and its packages."""
     python_prefix: str | None
     """Interpreter prefix to show at /opt/python; None when the interpreter lies under /usr."""
+    packages: str | None = None
+    """The template's packages to show at /opt/packages, where the desktop's Python finds them."""
     usr_local: str | None = None
     """Interpreter prefix that is /usr/local itself, shown there; otherwise it is masked."""
     site_packages: str | None = None
@@ -102,6 +105,8 @@ def _opt(jail: Jail) -> list[str]:
     argv = ["--tmpfs", "/opt", "--ro-bind", jail.desktop, "/opt/desktop"]
     if jail.python_prefix:
         argv += ["--ro-bind", jail.python_prefix, PYTHON_MOUNT]
+    if jail.packages:
+        argv += ["--ro-bind", jail.packages, PACKAGES_MOUNT]
     if jail.site_packages:
         argv += ["--tmpfs", jail.site_packages, "--remount-ro", jail.site_packages]
     return [*argv, "--remount-ro", "/opt"]

@@ -89,6 +89,7 @@ def stage_jail(jail: Jail, uid: int) -> tuple[Jail, Staged]:
         etc=staged("etc", jail.etc),
         desktop=staged("desktop", jail.desktop),
         python_prefix=jail.python_prefix and staged("python", jail.python_prefix),
+        packages=jail.packages and staged("packages", jail.packages),
         usr_local=jail.usr_local and staged("local", jail.usr_local),
         boot_id=jail.boot_id and staged("boot_id", jail.boot_id),
     ), folders

@@ -30,11 +30,14 @@ class JailFactory:
         self._masked = find_masked()
         self._proc_secrets = find_proc_secrets()
 
-    def make(self, home: Path, layers: Sequence[str], *, overlay: bool) -> Jail:
+    def make(
+        self, home: Path, layers: Sequence[str], *, overlay: bool, packages: Path | None = None
+    ) -> Jail:
         """Describe the jail of the desktop whose files are in ``home``, over the named layers.
 
-        Writes the id of this boot to a file in ``home``: the host's own would tell desktops of one
-        machine apart from those of another, and a desktop's reboots not at all.
+        ``packages`` is the package layer of its template. Writes the id of this boot to a file in
+        ``home``: the host's own would tell desktops of one machine apart from those of another,
+        and a desktop's reboots not at all.
         """
         interpreter = self._template.interpreter
         root: OverlayRoot | PlainRoot = PlainRoot(str(home / "root"))
@@ -51,6 +54,7 @@ class JailFactory:
             etc=str(self._template.etc),
             desktop=str(self._template.desktop),
             python_prefix=interpreter.prefix,
+            packages=str(packages) if packages else None,
             usr_local=interpreter.usr_local,
             site_packages=interpreter.site_packages,
             top_dirs=self._top_dirs,

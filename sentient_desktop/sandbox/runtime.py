@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from sentient_desktop.sandbox.argv import PYTHON_MOUNT
+from sentient_desktop.sandbox.argv import PACKAGES_MOUNT, PYTHON_MOUNT
 from sentient_desktop.store.trees import flush, remove_tree
 
 DISTRIBUTIONS = (
@@ -176,11 +176,17 @@ def _build_desktop(desktop: Path, interpreter: Interpreter) -> None:
         script.chmod(0o755)
     for name in DISTRIBUTIONS:
         _copy_distribution(name, site_packages)
+    (site_packages / "packages.pth").write_text(f"{PACKAGES_MOUNT}\n")  # nothing, if not mounted
     _install_agent(desktop / "agent")
+    compile_tree(desktop, "/opt/desktop")
+
+
+def compile_tree(folder: Path, mount: str) -> None:
+    """Compile all modules below ``folder``, which desktops will see, read-only, at ``mount``."""
     subprocess.run(
         [
-            sys.executable, "-I", "-m", "compileall", "-q", "--invalidation-mode",
-            "unchecked-hash", "-s", str(desktop), "-p", "/opt/desktop", str(desktop),
+            sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode",
+            "unchecked-hash", "-s", str(folder), "-p", mount, str(folder),
         ],
         check=False,
         stdin=subprocess.DEVNULL,

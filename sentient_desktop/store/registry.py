@@ -33,6 +33,8 @@ class DesktopRecord:
     started_at: float
     end_at: float
     timeout_s: int
+    software: str = "base"
+    """The built-in template whose packages it has; for one made from a snapshot, its origin's."""
     state: str = "running"
     """``running``, ``paused`` or POOLED; whether processes exist now is not recorded here."""
     uid: int | None = None
@@ -99,6 +101,7 @@ class SnapshotRecord:
     desktop_id: str
     template: str
     created_at: float
+    software: str = "base"
     uid: int | None = None
     layers: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""Templates: what a desktop starts with besides the base every desktop has."""

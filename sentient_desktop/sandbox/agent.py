@@ -18,7 +18,7 @@ import os
 import resource
 import select
 import sys
-from collections.abc import Callable
+from _collections_abc import Callable  # collections itself would be imported for it
 
 from sentient_desktop.sandbox.guest.files import OPERATIONS
 from sentient_desktop.sandbox.guest.processes import Processes, call_libc

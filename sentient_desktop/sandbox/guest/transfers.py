@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from sentient_desktop.sandbox.guest.files import METADATA_PREFIX, entry_of, metadata_of, resolve
 from sentient_desktop.sandbox.guest.trees import make_folders

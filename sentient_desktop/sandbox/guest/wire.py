@@ -8,14 +8,17 @@ import _json
 import _socket
 import _thread
 import os
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing and collections would take as long as all the rest together
+    from typing import Any
 
 FRAME_LIMIT = 16 << 20
 CHUNK = 1 << 18
 MSG_CMSG_CLOEXEC = 0x40000000
 
-Request = dict[str, Any]
-Reply = dict[str, Any]
+Request = dict[str, "Any"]
+Reply = dict[str, "Any"]
 
 
 class Refused(Exception):
@@ -41,12 +44,12 @@ class _Scanner:
 _scan = _json.make_scanner(_Scanner())  # type: ignore[arg-type]
 
 
-def decode(text: str) -> Any:
+def decode(text: str) -> "Any":
     """Decode what the host sent, which is always well-formed."""
     return _scan(text, 0)[0]
 
 
-def encode(value: Any) -> str:
+def encode(value: "Any") -> str:
     """Encode texts, numbers, booleans, None, lists and dicts with text keys."""
     if isinstance(value, str):
         return str(_json.encode_basestring_ascii(value))

@@ -59,7 +59,11 @@ async def test_upload_broken_off_is_no_success(envd: httpx.AsyncClient) -> None:
     assert (answer.status_code, "ends inside a part" in answer.text) == (400, True)
 
 
-@pytest.mark.parametrize("packed", [b"", b"not gzip", gzip.compress(b"x" * 1000)[:-4]])
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"not gzip", gzip.compress(b"x" * 1000)[:-4]],
+    ids=["empty", "other", "cut"],
+)
 async def test_gzip_upload_that_is_not_whole_is_refused(
     envd: httpx.AsyncClient, packed: bytes
 ) -> None:

@@ -1,4 +1,4 @@
-"""Command line: ``python -m sentient_desktop serve|ensure|stop``."""
+"""Command line: ``python -m sentient_desktop serve|ensure|stop|key``."""
 
 import argparse
 import json
@@ -9,8 +9,9 @@ from pathlib import Path
 from sentient_desktop.errors import LaunchError, ProbeError
 from sentient_desktop.launch import ensure_server, stop_server
 from sentient_desktop.limits.means import NAMES
+from sentient_desktop.owners import add_key, remove_key
 from sentient_desktop.serve import run_server
-from sentient_desktop.settings import Limits, Settings
+from sentient_desktop.settings import Limits, Quota, Settings
 
 _MIB = 1 << 20
 POOL_LIMIT = 64
@@ -92,8 +93,36 @@ def _parser() -> argparse.ArgumentParser:
                 help="how long open requests may go on after SIGTERM (default: 3)",
             )
             _add_limits(command)
+            _add_quota(command)
             _add_egress(command)
+    _add_key(commands.add_parser("key", help="add or remove an owner's API key, any time"))
     return parser
+
+
+def _add_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=("add", "remove"), help="add prints the key, once")
+    command.add_argument("owner", help="a name: a-z, 0-9, _ and -")
+    command.add_argument("--data-dir", type=Path, required=True)
+    _add_quota(command)
+
+
+def _add_quota(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("quotas of each owner (none by default)")
+    group.add_argument("--max-desktops", type=int, help="desktops, paused ones included")
+    group.add_argument("--max-cpus", type=_positive, help="their bounds on cores, added up")
+    group.add_argument("--max-memory-mb", type=_positive, help="their bounds on memory, added up")
+    group.add_argument("--max-snapshot-mb", type=_positive, help="disk of snapshots")
+
+
+def _quota(options: argparse.Namespace) -> dict[str, float]:
+    memory_mb, snapshot_mb = options.max_memory_mb, options.max_snapshot_mb
+    given = {
+        "desktops": options.max_desktops,
+        "cpus": options.max_cpus,
+        "memory_bytes": memory_mb and int(memory_mb * _MIB),
+        "snapshot_bytes": snapshot_mb and int(snapshot_mb * _MIB),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _add_egress(command: argparse.ArgumentParser) -> None:
@@ -120,6 +149,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         port=options.port,
         limits=_limits(options),
         limits_by=options.limits_by,
+        quota=Quota(**_quota(options)),  # type: ignore[arg-type]
         grace_s=options.grace_s,
         open_egress=options.open_egress,
         private_egress=tuple(options.private_egress),
@@ -138,8 +168,12 @@ def main() -> int:
         elif options.command == "ensure":
             endpoint = ensure_server(data_dir)
             _print_endpoint(endpoint.url, endpoint.api_key)
-        else:
+        elif options.command == "stop":
             stop_server(data_dir)
+        elif options.action == "add":
+            sys.stdout.write(add_key(data_dir, options.owner, _quota(options)) + "\n")
+        else:
+            remove_key(data_dir, options.owner)
     except ProbeError as error:
         sys.stderr.write(f"sentient_desktop: {error}\n")
         return EXIT_ENVIRONMENT

@@ -7,7 +7,6 @@ plane.
 """
 
 import asyncio
-import hmac
 import logging
 import os
 import re
@@ -39,6 +38,7 @@ from sentient_desktop.errors import (
 )
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.network.ports import require_traffic_token, serve_port
+from sentient_desktop.owners import DEFAULT_OWNER, Owners
 from sentient_desktop.rpc.fields import parse_decimal
 from sentient_desktop.settings import ENVD_PORT, INTERPRETER_PORT
 
@@ -54,8 +54,8 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Fleet]]
 class App:
     """The ASGI application. ``lifespan`` makes the fleet at start-up and ends it at shutdown."""
 
-    def __init__(self, lifespan: Lifespan, api_key: str, routes: Sequence[Route] = ()) -> None:
-        self._api_key = api_key.encode()
+    def __init__(self, lifespan: Lifespan, owners: Owners, routes: Sequence[Route] = ()) -> None:
+        self._owners = owners
         self._control = Starlette(
             routes=[Route("/health", _health), *routes, *control_routes()],
             lifespan=self._run(lifespan),
@@ -115,14 +115,18 @@ class App:
             await serve_envd(self._find_signer(scope), scope, receive, send)
         else:
             if scope["path"] != "/health":
-                self._require_key(headers)
+                self._require_key(scope, headers)
             await self._control(scope, receive, send)
 
-    def _require_key(self, headers: Headers) -> None:
+    def _require_key(self, scope: Scope, headers: Headers) -> None:
+        """Find whose request this is; what is not an owner's own concern is the first key's."""
         bearer = headers.get("authorization", "").removeprefix("Bearer ")  # Prometheus' way
-        given = headers.get("x-api-key", bearer).encode()
-        if not hmac.compare_digest(given, self._api_key):
+        owner = self._owners.find(headers.get("x-api-key", bearer))
+        if owner is None:
             raise ApiError(401, "the API key is missing or wrong (header X-API-KEY)")
+        if scope["path"] == "/metrics" and owner.name != DEFAULT_OWNER:
+            raise ApiError(403, "/metrics is about all owners: it takes the server's first key")
+        scope["owner"] = owner
 
     async def _serve_port(
         self, desktop_id: str, port: int, scope: Scope, receive: Receive, send: Send

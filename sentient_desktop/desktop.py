@@ -269,6 +269,7 @@ class Desktop:
             uid=self.record.uid,
             layers=await self.capture(),
             names=names,
+            owner=self.record.owner,
         )
         await asyncio.to_thread(self._workshop.registry.save, record)
         return record

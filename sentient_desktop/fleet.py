@@ -6,16 +6,17 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 from sentient_desktop.desktop import Desktop, Workshop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.limits.disk import require_space
+from sentient_desktop.owners import require_quota, require_snapshot_quota
 from sentient_desktop.pool import Pool
 from sentient_desktop.sandbox.uids import owners_below
-from sentient_desktop.settings import Limits
+from sentient_desktop.settings import Limits, Quota
 from sentient_desktop.state import read_start_time
 from sentient_desktop.store.layers import (
     LayerStore,
@@ -31,7 +32,7 @@ from sentient_desktop.store.registry import (
     fork_record,
     new_record,
 )
-from sentient_desktop.store.trees import copy_tree, give_tree
+from sentient_desktop.store.trees import copy_tree, disk_usage, give_tree
 from sentient_desktop.templates.recipes import TEMPLATES, require_template
 
 REAP_INTERVAL_S = 0.2
@@ -42,8 +43,17 @@ _log = logging.getLogger(__name__)
 class Fleet:
     """The server's desktops and snapshots; mirrors the registry, which it reads once."""
 
-    def __init__(self, workshop: Workshop, folder: Path, *, pooled: int = 0) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        folder: Path,
+        *,
+        pooled: int = 0,
+        quota_of: Callable[[str], Quota] = lambda _owner: Quota(),
+    ) -> None:
         """Read the registry. ``pooled`` is how many desktops to keep ready of each template."""
+        self._quota_of = quota_of
+        self._layer_bytes: dict[str, int] = {}
         self._pool = Pool(pooled, self._make_member)
         self._workshop = workshop
         self._folder = folder
@@ -64,12 +74,15 @@ class Fleet:
     async def create(self, template: str, **choices: Any) -> Desktop:
         """Make and boot a desktop from a template or snapshot; ``choices`` are record fields.
 
+        The ``owner`` must be among them.
+
         Raises:
             ApiError: 404 for a template nobody knows, 501 or 503 when it cannot be had here.
             BootError: it did not start; nothing of it is left.
         """
         require_space(self._folder, self._workshop.limits.free_bytes)
-        source = self.find_snapshot(template)
+        self._admit(choices["owner"], 1)
+        source = self.find_snapshot(template, choices["owner"])
         if source is None:
             require_template(template)
         member = self._pool.begin(template if source is None else "")
@@ -101,13 +114,20 @@ class Fleet:
         require_space(self._folder, self._workshop.limits.free_bytes)
         async with self._sweeping:  # until the records name it, the new layer is nobody's
             parent = self.get(desktop_id)
+            self._admit(parent.record.owner, count)
             layers = await parent.capture()
+            self._admit(parent.record.owner, count)  # others may have been made meanwhile
             records = [fork_record(parent.record, layers, timeout_s) for _ in range(count)]
             forks = [self._make(record) for record in records]
         made = await asyncio.gather(*forks, return_exceptions=True)
         if not self._workshop.overlay or not any(isinstance(fork, Desktop) for fork in made):
             await self.sweep_layers()
         return [_fork_of(result) for result in made]
+
+    def _admit(self, owner: str, count: int) -> None:
+        """Demand that ``count`` more desktops are within the owner's quota."""
+        there = sum(desktop.record.owner == owner for desktop in self.desktops.values())
+        require_quota(owner, self._quota_of(owner), there + count, self.limits)
 
     def _make(self, record: DesktopRecord) -> Coroutine[None, None, Desktop]:
         """Return the work of making and booting the desktop of a record that is new."""
@@ -176,26 +196,37 @@ class Fleet:
 
     async def snapshot(self, desktop_id: str, name: str | None) -> SnapshotRecord:
         """Snapshot a desktop's disk, under an optional name of the caller's."""
+        owner = self.get(desktop_id).record.owner
+        used = await asyncio.to_thread(self._measure_snapshots, owner)
+        require_snapshot_quota(owner, self._quota_of(owner), used)
         async with self._sweeping:
             record = await self.get(desktop_id).snapshot([name] if name else [])
             self.snapshots[record.id] = record
         return record
 
-    def find_snapshot(self, key: str) -> SnapshotRecord | None:
-        """Find a snapshot by id, or the newest by name; a ``:default`` tag means nothing more."""
+    def _measure_snapshots(self, owner: str) -> int:
+        """Sum the bytes of the layers an owner's snapshots stand on. Blocks, once per layer."""
+        if not self._quota_of(owner).snapshot_bytes:
+            return 0
+        mine = [record for record in list(self.snapshots.values()) if record.owner == owner]
+        for name in (names := _layers_of(mine)) - self._layer_bytes.keys():
+            self._layer_bytes[name] = disk_usage(self._workshop.layers.path(name))
+        return sum(self._layer_bytes[name] for name in names)
+
+    def find_snapshot(self, key: str, owner: str) -> SnapshotRecord | None:
+        """Find an owner's snapshot by id, or its newest of a name; ``:default`` adds nothing."""
         key = key.removesuffix(":default")
-        if key in self.snapshots:
-            return self.snapshots[key]
-        named = [record for record in self.snapshots.values() if key in record.names]
+        mine = [record for record in self.snapshots.values() if record.owner == owner]
+        named = [record for record in mine if key == record.id or key in record.names]
         return max(named, key=lambda record: record.created_at, default=None)
 
-    async def delete_snapshot(self, key: str) -> None:
+    async def delete_snapshot(self, key: str, owner: str) -> None:
         """Forget a snapshot; desktops made from it keep the layers they stand on.
 
         Raises:
             ApiError: 404.
         """
-        record = self.find_snapshot(key)
+        record = self.find_snapshot(key, owner)
         if record is None:
             raise ApiError(404, f"template '{key}' not found")
         await asyncio.to_thread(self._workshop.registry.delete, record)

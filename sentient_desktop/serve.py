@@ -30,6 +30,7 @@ from sentient_desktop.operations.gate import Gate
 from sentient_desktop.operations.listener import Listener
 from sentient_desktop.operations.logs import start_logging
 from sentient_desktop.operations.telemetry import Telemetry
+from sentient_desktop.owners import Owners
 from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.probe import probe_with
@@ -102,7 +103,7 @@ def _border(settings: Settings, spawner: Spawner) -> Border:
 
 @asynccontextmanager
 async def open_fleet(
-    settings: Settings, spawner: Spawner, means: Cgroups, telemetry: Telemetry
+    settings: Settings, spawner: Spawner, means: Cgroups, telemetry: Telemetry, owners: Owners
 ) -> AsyncIterator[Fleet]:
     """Probe the machine, sweep what a crash left, and run the fleet until the context ends.
 
@@ -131,7 +132,7 @@ async def open_fleet(
     workshop = Workshop(
         registry, layers, spawner, factory, settings.limits, means, border, shelf, overlay, uids
     )
-    fleet = Fleet(workshop, data_dir / "desktops", pooled=settings.pooled)
+    fleet = Fleet(workshop, data_dir / "desktops", pooled=settings.pooled, quota_of=owners.quota_of)
     telemetry.watch(fleet, layers, means)
     _start_chores(fleet, settings, means, telemetry)
     try:
@@ -159,6 +160,7 @@ async def _lifespan(
     settings: Settings,
     spawner: Spawner,
     telemetry: Telemetry,
+    owners: Owners,
     *,
     scoped: bool,
     failure: list[Exception],
@@ -168,7 +170,7 @@ async def _lifespan(
         means = choose_means(
             settings.limits_by, settings.limits, settings.data_dir, spawner.pid, scoped=scoped
         )
-        async with open_fleet(settings, spawner, means, telemetry) as fleet:
+        async with open_fleet(settings, spawner, means, telemetry, owners) as fleet:
             yield fleet
     except Exception as error:
         failure.append(error)
@@ -211,10 +213,11 @@ def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None
     spawner = Spawner.start(data_dir / "spawner.log", prefix)
     failure: list[Exception] = []
     telemetry = Telemetry()
+    owners = Owners(data_dir, api_key, settings.quota)
     lifespan = partial(
-        _lifespan, settings, spawner, telemetry, scoped=bool(prefix), failure=failure
+        _lifespan, settings, spawner, telemetry, owners, scoped=bool(prefix), failure=failure
     )
-    app = App(lifespan, api_key, [Route("/metrics", telemetry.answer)])
+    app = App(lifespan, owners, [Route("/metrics", telemetry.answer)])
     gate = Gate(app, telemetry)
 
     def ready() -> None:

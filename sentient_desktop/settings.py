@@ -48,6 +48,17 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Quota:
+    """What one owner's desktops may have together, paused ones included; 0 means no bound."""
+
+    desktops: int = 0
+    cpus: float = 0
+    memory_bytes: int = 0
+    snapshot_bytes: int = 0
+    """Disk of the layers its snapshots stand on; may be passed once, by the last snapshot."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """One server: where it listens and the folders it writes to."""
 
@@ -68,6 +79,8 @@ class Settings:
     """(name, address) of hosts that are not to be looked up, a package mirror for instance."""
     pooled: int = 2
     """How many desktops of each template in use to keep booted for the next create; 0 for none."""
+    quota: Quota = Quota()
+    """What each owner may have whose key names nothing else."""
     grace_s: float = 3.0
     """How long open requests may go on once the server was told to stop."""
     packages_dir: Path | None = None

@@ -1,7 +1,7 @@
 """Creating a desktop once however often a client asks: answers kept under their Idempotency-Key.
 
-There is one API key per server, so a key names one creation for as long as the server lives. A
-creation that failed is forgotten, so that asking again tries again.
+Each owner's keys name one creation each for as long as the server lives. A creation that failed is
+forgotten, so that asking again tries again.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ class Replays:
     """Answers by key, those still being made included. Lives on the event loop's thread."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[bytes, asyncio.Task[Answer]]] = {}
+        self._known: dict[tuple[str, str], tuple[bytes, asyncio.Task[Answer]]] = {}
 
     async def once(
-        self, key: str, body: Answer, make: Callable[[], Coroutine[Any, Any, Answer]]
+        self, key: str, owner: str, body: Answer, make: Callable[[], Coroutine[Any, Any, Answer]]
     ) -> Answer:
         """Return the answer to the first request with this key, making it if this is the first.
 
@@ -37,19 +37,19 @@ class Replays:
         if len(key) > KEY_LIMIT:
             raise ApiError(400, f"{HEADER} is longer than {KEY_LIMIT} characters")
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
-        if known := self._known.get(key):
+        if known := self._known.get((owner, key)):
             if known[0] != digest:
                 text = f"{HEADER} '{key}' was used for a request with another body"
                 raise ApiError(409, text, retryable=False)
             return await asyncio.shield(known[1])
         making = asyncio.create_task(make())
-        self._known[key] = digest, making
-        making.add_done_callback(lambda task: self._settle(key, task))
+        self._known[owner, key] = digest, making
+        making.add_done_callback(lambda task: self._settle((owner, key), task))
         while len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
         return await asyncio.shield(making)
 
-    def _settle(self, key: str, task: asyncio.Task[Answer]) -> None:
+    def _settle(self, key: tuple[str, str], task: asyncio.Task[Answer]) -> None:
         failed = task.cancelled() or task.exception() is not None
         if failed and (known := self._known.get(key)) and known[1] is task:
             del self._known[key]

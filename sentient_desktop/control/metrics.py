@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from sentient_desktop.control.ownership import desktops_of
 from sentient_desktop.control.samples import History
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
@@ -31,7 +32,8 @@ async def read_many(request: Request) -> Response:
     ids = [desktop_id for desktop_id in given.split(",") if desktop_id]
     if not 1 <= len(ids) <= IDS_LIMIT:
         raise ApiError(400, f"sandbox_ids must name 1 to {IDS_LIMIT} sandboxes, got {len(ids)}")
-    samples = {key: history.latest(key) for key in ids if key in fleet.desktops}
+    mine = {desktop.id for desktop in desktops_of(request)}
+    samples = {key: history.latest(key) for key in ids if key in mine}
     found = {key: sample.body(fleet.limits) for key, sample in samples.items() if sample}
     return JSONResponse({"sandboxes": found})
 

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sentient_desktop.control import forks, metrics, networks, sandboxes, snapshots, templates
+from sentient_desktop.control.ownership import Endpoint, for_owner
 from sentient_desktop.errors import ApiError
 
 _UNSUPPORTED = (
@@ -35,9 +36,11 @@ def _refuse(path: str, what: str) -> Route:
     return Route(path, refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 
 
-def _both(path: str, endpoint: object, method: str) -> list[Route]:
+def _both(path: str, endpoint: Endpoint, method: str) -> list[Route]:
     """Route a call in both generations of paths."""
-    return [Route(prefix + path, endpoint, methods=[method]) for prefix in ("", "/v2")]  # type: ignore[arg-type]
+    if "/{id}" in path:
+        endpoint = for_owner(endpoint)
+    return [Route(prefix + path, endpoint, methods=[method]) for prefix in ("", "/v2")]
 
 
 def control_routes() -> list[Route]:

@@ -19,6 +19,7 @@ from sentient_desktop.control.body import (
     read_timeout,
 )
 from sentient_desktop.control.idempotency import HEADER, Replays
+from sentient_desktop.control.ownership import desktops_of, owner_of
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
@@ -105,7 +106,9 @@ async def create(request: Request) -> Response:
     body = await read_body(request)
     if key := request.headers.get(HEADER):
         replays: Replays = request.app.state.replays
-        answer = await replays.once(key, body, lambda: _create(request, body))
+        answer = await replays.once(
+            key, owner_of(request).name, body, lambda: _create(request, body)
+        )
     else:
         answer = await _create(request, body)
     return JSONResponse(answer, status_code=201)
@@ -129,6 +132,7 @@ async def _create(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         internet=read_internet(body),
         network=network,
         traffic_token=make_traffic_token(network),
+        owner=owner_of(request).name,
     )
     return connection_body(desktop.record, request)
 
@@ -189,7 +193,7 @@ async def pause(request: Request) -> Response:
 async def list_all(request: Request) -> Response:
     """List desktops, newest first, filtered and paged; the next page is in a header."""
     query = request.query_params
-    found = [d for d in _fleet(request).desktops.values() if _matches(d.record, request)]
+    found = [desktop for desktop in desktops_of(request) if _matches(desktop.record, request)]
     found.sort(key=lambda d: (d.record.started_at, d.id), reverse=query.get("order") != "asc")
     page, headers = paginate(found, query.get("limit"), query.get("nextToken"))
     return JSONResponse([detail_body(desktop) for desktop in page], headers=headers)

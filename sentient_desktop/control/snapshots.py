@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sentient_desktop.control.body import paginate, read_body
+from sentient_desktop.control.ownership import snapshots_of
 from sentient_desktop.errors import ApiError, FreezeError
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.store.registry import SnapshotRecord
@@ -61,9 +62,8 @@ def _read_name(body: dict[str, Any]) -> str | None:
 
 async def list_snapshots(request: Request) -> Response:
     """List snapshots, newest first, of one desktop or of all."""
-    fleet: Fleet = request.app.state.fleet
     query = request.query_params
-    records = sorted(fleet.snapshots.values(), key=lambda r: (r.created_at, r.id), reverse=True)
+    records = sorted(snapshots_of(request), key=lambda r: (r.created_at, r.id), reverse=True)
     if query.get("sandboxID"):
         records = [record for record in records if record.desktop_id == query["sandboxID"]]
     if query.get("name"):

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from sentient_desktop.control.ownership import owner_of
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.settings import ENVD_VERSION, Limits
@@ -34,7 +35,7 @@ def _find(request: Request) -> tuple[str, float]:
     if (name := key.removesuffix(":default")) in TEMPLATES:
         return name, _STARTED
     fleet: Fleet = request.app.state.fleet
-    if (record := fleet.find_snapshot(key)) is None:
+    if (record := fleet.find_snapshot(key, owner_of(request).name)) is None:
         raise ApiError(404, f"template '{key}' not found")
     return record.id, record.created_at
 
@@ -94,5 +95,5 @@ async def delete(request: Request) -> Response:
     if key.removesuffix(":default") in TEMPLATES:
         raise ApiError(403, f"template '{key}' is built in and cannot be deleted")
     fleet: Fleet = request.app.state.fleet
-    await fleet.delete_snapshot(key)
+    await fleet.delete_snapshot(key, owner_of(request).name)
     return Response(status_code=204)

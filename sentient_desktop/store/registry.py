@@ -58,10 +58,13 @@ class DesktopRecord:
     init_pid: int = 0
     """The guest's pid 1 as the host sees it, with its start time: the last one to go."""
     init_start: int = 0
+    owner: str = "default"
+    """Whose API key made it; nobody else's sees it."""
 
 
 CHOICES = (
     "envs", "metadata", "auto_pause", "auto_pause_memory", "auto_resume", "internet", "network",
+    "owner",
 )  # fmt: skip
 """What the creator chose and a fork takes over; everything else is the fork's own."""
 
@@ -105,6 +108,7 @@ class SnapshotRecord:
     uid: int | None = None
     layers: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    owner: str = "default"
 
 
 class Registry:

@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test bench limits crash fuzz check fmt lock dev clean
+.PHONY: help setup demo test test-node test-cloud bench limits crash fuzz check fmt lock dev clean
 
 help:            ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/ready  ## create .venv with the locked packages
 
@@ -23,6 +23,13 @@ demo: setup      ## repair the example package: four nodes, one desktop, one ver
 
 test: setup      ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-node: setup ## the official JavaScript SDKs against the embedded desktop (needs node and npm)
+	@$(BIN)/python -m pytest -q -m long tests/contract/test_node.py
+
+test-cloud: setup ## the contract tests against E2B cloud, with your E2B_API_KEY
+	@test -n "$$E2B_API_KEY" || { echo "set E2B_API_KEY to the key of your E2B account"; exit 2; }
+	@CONTRACT_API_KEY="$$E2B_API_KEY" CONTRACT_API_URL= CONTRACT_SANDBOX_URL= $(BIN)/python -m pytest -q -m "not embedded" tests/contract
 
 bench: setup     ## measure the embedded desktop; ARGS="--quick --only commands --json out.json"
 	@$(BIN)/python -m benchmarks $(ARGS)

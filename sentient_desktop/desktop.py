@@ -8,7 +8,6 @@ the server for example, is booted again from its disk on the next use.
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -26,11 +25,10 @@ from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.freeze import freeze, thaw
 from sentient_desktop.settings import Limits
 from sentient_desktop.state import read_start_time
-from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
+from sentient_desktop.store.layers import LayerStore
 from sentient_desktop.store.registry import (
     DesktopRecord,
     Registry,
-    SnapshotRecord,
     new_record,
 )
 from sentient_desktop.store.trees import remove_tree
@@ -258,22 +256,6 @@ class Desktop:
                 text = f"port {PROXY_PORT} inside the sandbox could not be taken: {error}"
                 raise ApiError(409, text) from error
 
-    async def snapshot(self, names: list[str]) -> SnapshotRecord:
-        """Record the disk as it stands at one instant; raises what capture() does."""
-        record = SnapshotRecord(
-            id=f"snapshot-{secrets.token_hex(10)}",
-            desktop_id=self.id,
-            template=self.record.template,
-            software=self.record.software,
-            created_at=time.time(),
-            uid=self.record.uid,
-            layers=await self.capture(),
-            names=names,
-            owner=self.record.owner,
-        )
-        await asyncio.to_thread(self._workshop.registry.save, record)
-        return record
-
     async def capture(self) -> list[str]:
         """Copy the disk as it stands at one instant to a new layer; processes go on afterwards.
 
@@ -296,10 +278,7 @@ class Desktop:
             finally:
                 thaw(stopped)
             await asyncio.to_thread(layers.finish, name, unfinished)
-            chain = [*self.record.layers, name] if self._workshop.overlay else [name]
-            if len(chain) > CHAIN_LIMIT:
-                chain = [await asyncio.to_thread(layers.flatten, chain)]
-            return chain
+            return [*self.record.layers, name] if self._workshop.overlay else [name]
 
     async def delete(self) -> None:
         """End all processes and remove the disk and the row. Idempotent.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -18,6 +19,7 @@ from sentient_desktop.pool import Pool
 from sentient_desktop.sandbox.uids import owners_below
 from sentient_desktop.settings import Limits, Quota
 from sentient_desktop.state import read_start_time
+from sentient_desktop.store.chains import Chains
 from sentient_desktop.store.layers import (
     LayerStore,
     make_folder,
@@ -65,6 +67,7 @@ class Fleet:
             for record in workshop.registry.desktops()
         }
         self.snapshots = {record.id: record for record in workshop.registry.snapshots()}
+        self._chains = Chains(workshop.registry, workshop.layers, self.snapshots, self._sweeping)
 
     @property
     def limits(self) -> Limits:
@@ -96,11 +99,12 @@ class Fleet:
                 layers=list(source.layers) if source else [],
                 **choices,
             )
-            return await self._make(record)
-        finally:
-            self._pool.end()
+            desktop = await self._make(record)
             if source is None:
                 self._pool.want(template)
+            return desktop
+        finally:
+            self._pool.end()
 
     async def fork(self, desktop_id: str, count: int, timeout_s: int) -> list[Desktop | Exception]:
         """Make ``count`` desktops that start from a desktop's disk as it is now, with its choices.
@@ -115,10 +119,11 @@ class Fleet:
         async with self._sweeping:  # until the records name it, the new layer is nobody's
             parent = self.get(desktop_id)
             self._admit(parent.record.owner, count)
-            layers = await parent.capture()
+            layers = await self._capture(parent)
             self._admit(parent.record.owner, count)  # others may have been made meanwhile
             records = [fork_record(parent.record, layers, timeout_s) for _ in range(count)]
             forks = [self._make(record) for record in records]
+        self._chains.note(layers)
         made = await asyncio.gather(*forks, return_exceptions=True)
         if not self._workshop.overlay or not any(isinstance(fork, Desktop) for fork in made):
             await self.sweep_layers()
@@ -128,6 +133,13 @@ class Fleet:
         """Demand that ``count`` more desktops are within the owner's quota."""
         there = sum(desktop.record.owner == owner for desktop in self.desktops.values())
         require_quota(owner, self._quota_of(owner), there + count, self.limits)
+
+    async def _capture(self, desktop: Desktop) -> list[str]:
+        """Copy a desktop's disk; return its chain, short enough to be mounted under one more."""
+        chain = self._chains.shorten(await desktop.capture())
+        if len(chain) > self._workshop.layers.longest_chain:  # the background did not keep up
+            chain = [await asyncio.to_thread(self._workshop.layers.flatten, chain)]
+        return chain
 
     def _make(self, record: DesktopRecord) -> Coroutine[None, None, Desktop]:
         """Return the work of making and booting the desktop of a record that is new."""
@@ -195,13 +207,31 @@ class Fleet:
         await self.sweep_layers()
 
     async def snapshot(self, desktop_id: str, name: str | None) -> SnapshotRecord:
-        """Snapshot a desktop's disk, under an optional name of the caller's."""
+        """Snapshot a desktop's disk, under an optional name of the caller's.
+
+        Raises:
+            ApiError: 404, or 429 for an owner whose snapshots fill the quota.
+            FreezeError: it could not be stopped for the copy.
+        """
         owner = self.get(desktop_id).record.owner
         used = await asyncio.to_thread(self._measure_snapshots, owner)
         require_snapshot_quota(owner, self._quota_of(owner), used)
         async with self._sweeping:
-            record = await self.get(desktop_id).snapshot([name] if name else [])
+            desktop = self.get(desktop_id)
+            record = SnapshotRecord(
+                id=f"snapshot-{secrets.token_hex(10)}",
+                desktop_id=desktop_id,
+                template=desktop.record.template,
+                software=desktop.record.software,
+                created_at=time.time(),
+                uid=desktop.record.uid,
+                layers=await self._capture(desktop),
+                names=[name] if name else [],
+                owner=owner,
+            )
+            await asyncio.to_thread(self._workshop.registry.save, record)
             self.snapshots[record.id] = record
+        self._chains.note(record.layers)
         return record
 
     def _measure_snapshots(self, owner: str) -> int:
@@ -229,8 +259,9 @@ class Fleet:
         record = self.find_snapshot(key, owner)
         if record is None:
             raise ApiError(404, f"template '{key}' not found")
-        await asyncio.to_thread(self._workshop.registry.delete, record)
-        self.snapshots.pop(record.id, None)
+        async with self._sweeping:
+            await asyncio.to_thread(self._workshop.registry.delete, record)
+            self.snapshots.pop(record.id, None)
         await self.sweep_layers()
 
     async def sweep_layers(self) -> None:
@@ -238,6 +269,7 @@ class Fleet:
         async with self._sweeping:
             wanted = _layers_of(desktop.record for desktop in self.desktops.values())
             wanted |= _layers_of(self.snapshots.values())
+            wanted |= self._chains.keep(wanted)
             await asyncio.to_thread(self._workshop.layers.keep_only, wanted)
 
     async def reap_forever(self) -> None:
@@ -258,6 +290,10 @@ class Fleet:
         for template in {"base", *(d.record.template for d in self.desktops.values())} & TEMPLATES:
             self._pool.want(template)
         await self._pool.fill_forever()
+
+    async def merge_chains_forever(self) -> None:
+        """Shorten long chains of layers. Runs until cancelled."""
+        await self._chains.merge_forever(self.sweep_layers)
 
     async def _end(self, desktop: Desktop) -> None:
         if desktop.record.auto_pause:

@@ -151,7 +151,12 @@ def _start_chores(fleet: Fleet, settings: Settings, means: Cgroups, telemetry: T
         "memory" in means.enforced,
         lambda bound: telemetry.kills.labels(bound).inc(),
     )
-    for work in (fleet.reap_forever(), fleet.fill_pool_forever(), watchdog.run_forever()):
+    for work in (
+        fleet.reap_forever(),
+        fleet.fill_pool_forever(),
+        fleet.merge_chains_forever(),
+        watchdog.run_forever(),
+    ):
         fleet.chores.append(asyncio.create_task(work))
 
 

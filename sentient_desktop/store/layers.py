@@ -18,14 +18,19 @@ from sentient_desktop.store.trees import (
     copy_tree,
     failure,
     flush,
-    give_tree,
     own_everything,
     remove_tree,
     run_tool,
 )
 
 CHAIN_LIMIT = 16
-"""Longest chain of layers; overlay mount options must fit one page, and lookups stay short."""
+"""Chains beyond this are shortened in the background, so that lookups stay short."""
+
+_OPTION_BYTES = 3072
+"""Share of the page for the layers; the upper and the work folder need the rest."""
+
+_NAME_BYTES = 30
+"""Of one layer beside its folder: ``/oldroot``, the name, and a colon."""
 
 UNFINISHED = ".unfinished"
 
@@ -83,6 +88,11 @@ class LayerStore:
         """Return where a layer is."""
         return self.folder / name
 
+    @property
+    def longest_chain(self) -> int:
+        """How many layers one mount can have: bubblewrap's options for it must fit one page."""
+        return min(2 * CHAIN_LIMIT, _OPTION_BYTES // (len(str(self.folder)) + _NAME_BYTES))
+
     def copy_in(self, source: Path) -> tuple[str, Path]:
         """Copy a standing-still tree to a new, still unfinished layer: (name, path).
 
@@ -99,25 +109,34 @@ class LayerStore:
         unfinished.rename(self.path(name))
         flush(self.folder)
 
+    def plan_merge(self, names: Sequence[str]) -> tuple[str, Path, list[str]]:
+        """Return name and path of a new layer, and the program that merges a chain into it.
+
+        The path is that of an unfinished one; finish() is the next step when the program succeeded.
+        """
+        name = secrets.token_hex(10)
+        unfinished = self.folder / (name + UNFINISHED)
+        program = [sys.executable, "-P", "-m", "sentient_desktop.store.merge"]
+        if os.geteuid() == 0:
+            # Each layer may have had another owner; one owner is what a mount can map.
+            program += ["--owner", str(self.path(names[-1]).stat().st_uid)]
+        else:
+            # Like the copy, the merge must get into folders their own owner may not enter.
+            program = [*own_everything(), *program]
+        paths = [str(unfinished), *(str(self.path(layer)) for layer in names)]
+        return name, unfinished, [*program, *paths]
+
     def flatten(self, names: Sequence[str]) -> str:
         """Merge a chain (bottom first) into one new finished layer and return its name.
 
         Raises:
             DiskError: it cannot be merged; nothing of the new layer is left.
         """
-        name = secrets.token_hex(10)
-        unfinished = self.folder / (name + UNFINISHED)
-        copy_tree(self.path(names[0]), unfinished)
-        arguments = [str(unfinished), *(str(self.path(layer)) for layer in names[1:])]
-        program = [sys.executable, "-P", "-m", "sentient_desktop.store.merge", *arguments]
-        # Like the copy, the merge must get into folders their own owner may not enter.
-        result = run_tool(program if os.geteuid() == 0 else [*own_everything(), *program])
+        name, unfinished, program = self.plan_merge(names)
+        result = run_tool(program)
         if result.returncode:
             remove_tree(unfinished)
             raise failure("the layers of the disk could not be merged", result)
-        if os.geteuid() == 0:
-            # Each layer may have had another owner; one owner is what a mount can map.
-            give_tree(unfinished, unfinished.stat().st_uid)
         self.finish(name, unfinished)
         return name
 

@@ -1,9 +1,11 @@
 """Merging overlay layers by hand: the tree the kernel would show, as plain files.
 
 Runs as a program of its own, ``python -m sentient_desktop.store.merge INTO LAYER...``, because for
-an ordinary user it must run in a user namespace. Layers are immutable, so nothing moves meanwhile.
+an ordinary user it must run in a user namespace, and because it can then be ended at any moment.
+Layers are immutable, so nothing moves meanwhile.
 """
 
+import argparse
 import os
 import stat
 import subprocess
@@ -11,13 +13,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sentient_desktop.store.trees import remove_tree
+from sentient_desktop.errors import DiskError
+from sentient_desktop.store.trees import copy_tree, give_tree, remove_tree
 
 
 def merge_chain(into: Path, layers: Sequence[Path]) -> None:
-    """Apply ``layers``, lowest first, to ``into``, which starts as a copy of the bottom one."""
+    """Make ``into`` the tree that ``layers``, lowest first, show together."""
+    copy_tree(layers[0], into)
     _drop_marks(into)
-    for layer in layers:
+    for layer in layers[1:]:
         _merge(layer, into)
 
 
@@ -75,4 +79,14 @@ def _merge(layer: Path, into: Path) -> None:
 
 
 if __name__ == "__main__":
-    merge_chain(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--owner", type=int, help="host uid to give everything to")
+    parser.add_argument("into", type=Path)
+    parser.add_argument("layers", type=Path, nargs="+")
+    options = parser.parse_args()
+    try:
+        merge_chain(options.into, options.layers)
+        if options.owner is not None:
+            give_tree(options.into, options.owner)
+    except DiskError as error:
+        sys.exit(str(error))

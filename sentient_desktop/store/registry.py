@@ -63,8 +63,8 @@ class DesktopRecord:
 
 
 CHOICES = (
-    "envs", "metadata", "auto_pause", "auto_pause_memory", "auto_resume", "internet", "network",
-    "owner",
+    "software", "envs", "metadata", "auto_pause", "auto_pause_memory", "auto_resume", "internet",
+    "network", "owner",
 )  # fmt: skip
 """What the creator chose and a fork takes over; everything else is the fork's own."""
 

@@ -5,9 +5,12 @@ kernel takes. So nothing here walks a tree itself: coreutils do, with descriptor
 What they cannot do becomes a DiskError in words that name no path of the host.
 """
 
+import asyncio
+import contextlib
 import ctypes
 import errno
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -90,10 +93,40 @@ def own_everything() -> list[str]:
 
 def run_tool(command: list[str]) -> subprocess.CompletedProcess[bytes]:
     """Run a program that speaks plain English and can import this package; check nothing."""
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C"}
     return subprocess.run(
-        command, check=False, capture_output=True, stdin=subprocess.DEVNULL, cwd="/", env=env
+        command,
+        check=False,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        cwd="/",
+        env=tool_environment(),
     )
+
+
+async def run_tool_kindly(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a program like run_tool(), but after everybody else; cancelling kills it."""
+    process = await asyncio.create_subprocess_exec(
+        *("nice", "-n", "10", *command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        cwd="/",
+        env=tool_environment(),
+        start_new_session=True,
+    )
+    try:
+        _, errors = await process.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode or 0, b"", errors)
+
+
+def tool_environment() -> dict[str, str]:
+    """Return variables that make programs speak plain English and find this package."""
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C"}
 
 
 def failure(what: str, result: subprocess.CompletedProcess[bytes]) -> DiskError:

@@ -56,9 +56,18 @@ _GENERATED = {
     "bash.bashrc": "",
     "shells": "/bin/sh\n/bin/bash\n",
 }
+
+
+def _java() -> list[str]:
+    """Return the settings without which Java does not start, access to its management left out."""
+    homes = Path("/etc").glob("java-*-openjdk")
+    return [f"{h.name}/{f.name}" for h in homes for f in h.iterdir() if f.name != "management"]
+
+
 _COPIED = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "ssl/openssl.cnf",
     "ca-certificates.conf", "mime.types", "localtime", "terminfo", "inputrc", VERSION,
+    *_java(),
 )  # fmt: skip
 """Host files that hold no secrets and without which ordinary programs fail."""
 

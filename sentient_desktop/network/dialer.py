@@ -7,6 +7,7 @@ between two look-ups (DNS rebinding) gains nothing.
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from dataclasses import dataclass, field
 from sentient_desktop.network.addresses import Address, Network, parse_address
 from sentient_desktop.network.policy import NOT_ALLOWED, Policy, normalise
 from sentient_desktop.network.streams import Stream
+from sentient_desktop.operations.logs import log_event
 
 CONNECT_TIMEOUT_S = 10.0
 RESOLVE_TIMEOUT_S = 10.0
 TRIED_ADDRESSES = 4
 RESOLVERS = 16
+NOTED_A_MINUTE = 120
 LOOKUPS = 4
 """Of one desktop at once; the threads are shared, and a slow name must not take them all."""
 
@@ -81,6 +84,7 @@ class Dialer:
         self._desktop_id = desktop_id
         self._private = outside.private
         self._resolver = resolver
+        self._minute = self._noted = 0
         self._lookups = asyncio.Semaphore(LOOKUPS)
 
     async def open(self, host: str, port: int) -> Stream:
@@ -130,4 +134,17 @@ class Dialer:
         return permitted
 
     def _note(self, host: str, port: int, verdict: str) -> None:
-        _audit.info("desktop %s to %.253r port %d %s", self._desktop_id, host, port, verdict)
+        """Log a decision; beyond the bound of a minute, their number only.
+
+        Otherwise a guest could wash everything else out of the log.
+        """
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            if self._noted > NOTED_A_MINUTE:
+                left_out = self._noted - NOTED_A_MINUTE
+                log_event(_audit, "egress decisions", desktop=self._desktop_id, left_out=left_out)
+            self._minute, self._noted = minute, 0
+        self._noted += 1
+        if self._noted <= NOTED_A_MINUTE:
+            target = {"host": host[:253], "port": port}
+            log_event(_audit, "egress", desktop=self._desktop_id, **target, verdict=verdict)

@@ -74,9 +74,14 @@ def outside() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def gated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def gated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gated") / "data"
+
+
+@pytest.fixture(scope="module")
+def gated(gated_folder: Path) -> Iterator[Endpoint]:
     """A server whose operator lets rules open 127.1.1.0/24."""
-    folder = tmp_path_factory.mktemp("gated") / "data"
+    folder = gated_folder
     argv = [sys.executable, "-P", "-m", "sentient_desktop", "serve", "--data-dir", str(folder)]
     argv += ["--private-egress", "127.1.1.0/24"]
     for name, address in HOSTS.items():
@@ -365,6 +370,19 @@ print(answered)
     )
     assert (await desktop.commands.run("python3 p.py")).stdout == "128\n"
     assert (await fetch(desktop, f"http://allowed.example:{outside}/"))[0] == "200"
+
+
+async def test_decisions_are_logged_in_bounds_and_without_paths(
+    create: Create, outside: int, gated_folder: Path
+) -> None:
+    desktop = await create(["allowed.example"])
+    await fetch(desktop, f"http://me:word@allowed.example:{outside}/path?secret=1")
+    await fetch(desktop, f"http://denied.example:{outside}/[1-200]", "-o /dev/null")
+    text = (gated_folder / "server.jsonl").read_text()
+    lines = [line for line in text.splitlines() if desktop.sandbox_id in line]
+    assert "allowed: 127.1.1.1" in next(line for line in lines if "allowed.example" in line)
+    assert 100 < sum("denied.example" in line for line in lines) <= 240
+    assert not any(secret in line for line in lines for secret in ("word", "secret"))
 
 
 async def test_canary_heard_nothing(outside: int) -> None:

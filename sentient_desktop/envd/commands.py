@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from sentient_desktop.errors import RpcError
 from sentient_desktop.sandbox.pipes import until_writable
 
-CHUNK_BYTES = 1 << 15
+CHUNK_BYTES = 1 << 16
 SUBSCRIBER_LIMIT_BYTES = 1 << 18
 """Output waiting for one subscriber before reading from the command pauses."""
 

@@ -44,7 +44,7 @@ class WatchService:
         await jail.channel.call("watch", key=key, **fields)
         return jail, key
 
-    async def watch_dir(self, call: Call, message: Message) -> AsyncGenerator[Message]:
+    async def watch_dir(self, call: Call, message: Message) -> AsyncGenerator[Message | bytes]:
         """Watch a folder until the client goes away or its deadline passes."""
         jail, key = await self._open(message)
         hint = jail.channel.hints[key] = asyncio.Event()

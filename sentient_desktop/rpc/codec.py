@@ -30,8 +30,13 @@ def status_of(code: str) -> int:
     return _STATUS.get(code, 500)
 
 
-def encode(message: Message) -> bytes:
-    """Encode a message compactly; a file name that is not UTF-8 gets question marks."""
+def encode(message: Message | bytes) -> bytes:
+    """Encode a message compactly; a file name that is not UTF-8 gets question marks.
+
+    Bytes are a message that its method encoded already.
+    """
+    if isinstance(message, bytes):
+        return message
     text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "replace")
 

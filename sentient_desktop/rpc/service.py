@@ -37,7 +37,7 @@ class Call:
 
 
 Unary = Callable[[Call, Message], Awaitable[Message]]
-ServerStream = Callable[[Call, Message], AsyncGenerator[Message]]
+ServerStream = Callable[[Call, Message], AsyncGenerator[Message | bytes]]
 ClientStream = Callable[[Call, AsyncIterator[Message]], Awaitable[Message]]
 
 
@@ -196,7 +196,7 @@ async def _read_only(request: Request) -> Message:
     return only
 
 
-async def _pump(replies: AsyncGenerator[Message], send: Send) -> RpcError | None:
+async def _pump(replies: AsyncGenerator[Message | bytes], send: Send) -> RpcError | None:
     """Send replies; return the error that ended them, if one did."""
     try:
         async with contextlib.aclosing(replies):

@@ -7,14 +7,23 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from e2b import CommandExitException, TimeoutException
 from e2b_code_interpreter import AsyncSandbox
 
 from sentient.reports import print_json
+from sentient.text import printable
 from tools.connection import Connection
 from tools.desktop import list_desktops
 from tools.desktop_errors import translated
 from tools.errors import UsageError
 from tools.settings import Settings
+
+DEFAULT_LIFE_S = 3600
+TIMED_OUT, KILLED = 124, 137
+"""Exit codes of `exec`, as those of timeout(1) and of a shell."""
+
+DesktopId = Annotated[str, typer.Argument(metavar="DESKTOP", help="A desktop's id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 app = typer.Typer(no_args_is_help=True, help="The embedded E2B-compatible server and its desktops.")
 
@@ -43,7 +52,7 @@ def env() -> None:
 
 @app.command("list")
 def list_command(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Json = False,
 ) -> None:
     """List the ids of desktops, running or paused."""
     ids = asyncio.run(_ids())
@@ -59,7 +68,7 @@ async def _ids() -> list[str]:
 
 @app.command()
 def snapshots(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Json = False,
 ) -> None:
     """List the ids of snapshots, the newest first."""
     ids = asyncio.run(_snapshot_ids())
@@ -79,9 +88,109 @@ async def _snapshot_ids() -> list[str]:
 
 
 @app.command()
-def kill(desktop_id: Annotated[str, typer.Argument(help="A desktop's id.")]) -> None:
+def show(desktop_id: DesktopId, json: Json = False) -> None:
+    """Show one desktop: state, template, bounds, metadata, and when it ends."""
+    shown = asyncio.run(_show(_checked(desktop_id)))
+    if json:
+        print_json(shown)
+        return
+    for name, value in shown.items():
+        sys.stdout.write(f"{name:<10}{printable(str(value))}\n")
+
+
+async def _show(desktop_id: str) -> dict[str, Any]:
+    options = await Connection(Settings()).options()
+    with translated("show a desktop"):
+        info = await AsyncSandbox.get_info(desktop_id, **options)
+    return {
+        "id": info.sandbox_id,
+        "state": info.state.value,
+        "template": info.template_id,
+        "started": info.started_at.isoformat(timespec="seconds"),
+        "ends": info.end_at.isoformat(timespec="seconds"),
+        "cpus": info.cpu_count,
+        "memory_mb": info.memory_mb,
+        "metadata": info.metadata or {},
+    }
+
+
+@app.command()
+def pause(desktop_id: DesktopId) -> None:
+    """Freeze a desktop with its processes until it is resumed."""
+    if not asyncio.run(_pause(_checked(desktop_id))):
+        raise UsageError(f"desktop {desktop_id} is paused already")
+
+
+async def _pause(desktop_id: str) -> bool:
+    options = await Connection(Settings()).options()
+    with translated("pause a desktop"):
+        return bool(await AsyncSandbox.pause(desktop_id, **options))
+
+
+@app.command()
+def resume(
+    desktop_id: DesktopId,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds it shall live from now.")] = 3600,
+) -> None:
+    """Let a paused desktop run again, or a running one run longer."""
+    asyncio.run(_connect(_checked(desktop_id), timeout))
+
+
+async def _connect(desktop_id: str, timeout: int) -> AsyncSandbox:
+    options = await Connection(Settings()).options()
+    with translated("resume a desktop"):
+        return await AsyncSandbox.connect(desktop_id, timeout=timeout, **options)
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True})
+def execute(
+    desktop_id: DesktopId,
+    command: Annotated[list[str], typer.Argument(help="A program and its arguments.")],
+    timeout: Annotated[int, typer.Option(min=0, help="Seconds; 0 = no bound.")] = 0,
+) -> None:
+    """Run a program in a desktop and end with its exit code; a paused desktop is resumed."""
+    sys.exit(asyncio.run(_execute(_checked(desktop_id), shlex.join(command), timeout)))
+
+
+async def _execute(desktop_id: str, command: str, timeout: int) -> int:
+    sandbox = await _connect(desktop_id, DEFAULT_LIFE_S)
+    with translated("run a command"):
+        try:
+            handle = await sandbox.commands.run(
+                command, background=True, timeout=timeout, on_stdout=_out, on_stderr=_err
+            )
+            return int((await handle.wait()).exit_code)
+        except CommandExitException as failed:
+            # A command killed by a signal has the exit code -1, which no process can end with.
+            return int(failed.exit_code) if failed.exit_code >= 0 else KILLED
+        except TimeoutException:
+            _err(f"no end after {timeout} s: killed\n")
+            return TIMED_OUT
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _err(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _checked(desktop_id: str) -> str:
+    """Refuse what can be no id before it becomes part of a URL."""
+    if not desktop_id.isascii() or not desktop_id.isalnum():
+        raise UsageError(
+            f"{desktop_id!r} is no desktop id", hint="list them: sentient desktop list"
+        )
+    return desktop_id
+
+
+@app.command()
+def kill(desktop_id: DesktopId) -> None:
     """End a desktop and delete its files; its snapshots stay."""
-    if not asyncio.run(_kill(desktop_id)):
+    if not asyncio.run(_kill(_checked(desktop_id))):
         raise UsageError(
             f"there is no desktop {desktop_id}", hint="list them: sentient desktop list"
         )

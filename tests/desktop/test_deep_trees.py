@@ -108,3 +108,36 @@ def test_flatten_of_deep_layers_merges_them(tmp_path: Path) -> None:
     assert disk_usage(merged) > 0
     remove_tree(merged)
     assert not merged.exists()
+
+
+async def test_file_calls_on_a_tree_of_any_depth_work_or_say_why(desktop: AsyncSandbox) -> None:
+    await _dig(desktop, 1050, "d")
+    listing = await desktop.files.list("/home/user", depth=5000)
+    assert [len(entry.path.split("/d")) - 1 for entry in listing if entry.name == "d"][-1] == 1050
+    await desktop.files.rename("d", "moved/d")
+    assert await desktop.files.make_dir("x/" * 1050)
+    await desktop.files.write("y/" * 1050 + "leaf", "reached")
+    assert await desktop.files.read("y/" * 1050 + "leaf") == "reached"
+    for path in ("moved", "x", "y"):
+        await desktop.files.remove(path)
+        assert not await desktop.files.exists(path)
+
+
+async def test_remove_goes_deeper_than_paths_are_long(desktop: AsyncSandbox) -> None:
+    await _dig(desktop, *TREES["long"])
+    with pytest.raises(e2b.InvalidArgumentException, match="File name too long"):
+        await desktop.files.list("/home/user", depth=3000)
+    await desktop.files.remove("n" * 200)
+    assert not await desktop.files.exists("n" * 200)
+
+
+@pytest.mark.long
+async def test_move_of_a_deep_folder_from_a_snapshot_copies_it_whole(
+    create: Any, desktop: AsyncSandbox
+) -> None:
+    await _dig(desktop, 1050, "d")
+    snapshot = await desktop.create_snapshot(mode="filesystem")
+    copy = await create(snapshot.snapshot_id)
+    await copy.files.rename("d", "m")
+    found = await copy.commands.run("find . -type d -name d | wc -l; ls -d d 2>/dev/null || true")
+    assert found.stdout == "1049\n"

@@ -62,7 +62,7 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(5000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [25, pytest.param(5000, marks=pytest.mark.long)])
 def test_paths_of_any_form_stay_inside(
     server: Endpoint,
     options_for: Callable[[Endpoint], dict[str, Any]],

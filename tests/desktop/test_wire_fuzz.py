@@ -172,7 +172,7 @@ def check_http(status: int, body: bytes) -> None:
         assert json.loads(body)["code"] == status
 
 
-@inputs(200, 8000)
+@inputs(120, 8000)
 def test_unary_calls_with_any_message_answer_in_type(wire: Wire, count: int) -> None:
     def check(given: tuple[str, bytes]) -> None:
         method, body = given
@@ -181,7 +181,7 @@ def test_unary_calls_with_any_message_answer_in_type(wire: Wire, count: int) -> 
     search(st.tuples(st.sampled_from(UNARY), bodies), check, count)
 
 
-@inputs(100, 4000)
+@inputs(60, 4000)
 def test_streams_with_any_frames_end_in_type(wire: Wire, count: int) -> None:
     def check(given: tuple[str, list[bytes]]) -> None:
         method, sent = given
@@ -191,7 +191,7 @@ def test_streams_with_any_frames_end_in_type(wire: Wire, count: int) -> None:
     search(st.tuples(st.sampled_from(STREAMS), st.lists(frames, max_size=4)), check, count)
 
 
-@inputs(40, 2000)
+@inputs(25, 2000)
 def test_frames_split_anywhere_mean_the_same(wire: Wire, count: int) -> None:
     message = json.dumps({"process": {"cmd": "/bin/echo", "args": ["whole"], "cwd": "/"}}).encode()
     frame = b"\0" + len(message).to_bytes(4, "big") + message
@@ -216,7 +216,7 @@ PARTS = [
 ]  # fmt: skip
 
 
-@inputs(100, 3000)
+@inputs(60, 3000)
 def test_uploads_of_any_form_answer_in_type(wire: Wire, count: int) -> None:
     kinds = [
         "multipart/form-data; boundary=b", "multipart/form-data", "application/octet-stream",

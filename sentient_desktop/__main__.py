@@ -87,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
                 help="desktops of each template to keep ready (default: 2)",
             )
             command.add_argument(
+                "--idle-s",
+                type=float,
+                default=Settings.idle_s,
+                help="suspend desktops unused for so long (default: 1800; 0: never)",
+            )
+            command.add_argument(
                 "--grace-s",
                 type=_positive,
                 default=Settings.grace_s,
@@ -151,6 +157,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         limits_by=options.limits_by,
         quota=Quota(**_quota(options)),  # type: ignore[arg-type]
         grace_s=options.grace_s,
+        idle_s=options.idle_s,
         open_egress=options.open_egress,
         private_egress=tuple(options.private_egress),
         hosts=tuple(entry.partition("=")[::2] for entry in options.egress_host),

@@ -112,7 +112,9 @@ class App:
             desktop_id, port = target
             await self._serve_port(desktop_id, port, scope, receive, send)
         elif scope["path"] == "/files":
-            await serve_envd(self._find_signer(scope), scope, receive, send)
+            desktop = self._find_signer(scope)
+            await self._wake(desktop)
+            await serve_envd(desktop, scope, receive, send)
         else:
             if scope["path"] != "/health":
                 self._require_key(scope, headers)
@@ -134,7 +136,7 @@ class App:
         desktop = self._find(desktop_id)
         if port != ENVD_PORT:
             require_traffic_token(desktop, Headers(scope=scope))
-        elif desktop.record.state == "paused" and desktop.record.auto_resume:
+        elif _wakes_on_use(desktop):
             require_credentials(desktop.record.token, Request(scope))
         await self._wake(desktop)
         if port == ENVD_PORT:
@@ -166,8 +168,9 @@ class App:
         return desktop
 
     async def _wake(self, desktop: Desktop) -> None:
-        if desktop.record.state == "paused" and desktop.record.auto_resume:
-            await desktop.resume(max(AUTO_RESUME_S, desktop.record.timeout_s))
+        if _wakes_on_use(desktop):
+            suspended = desktop.record.suspended
+            await desktop.resume(0 if suspended else max(AUTO_RESUME_S, desktop.record.timeout_s))
         if desktop.record.state != "running" or desktop.record.end_at <= time.time():
             raise gone(desktop.id)
 
@@ -175,7 +178,7 @@ class App:
         """Find the desktop whose token made a signature; tokens are unique, so at most one."""
         request = Request(scope)
         for desktop in self._fleet.desktops.values():
-            if desktop.deleted or desktop.record.state != "running":
+            if desktop.deleted or not (desktop.record.state == "running" or _wakes_on_use(desktop)):
                 continue
             try:
                 require_file_access(
@@ -187,6 +190,11 @@ class App:
                 continue
             return desktop
         raise ApiError(401, "no running sandbox matches this signature")
+
+
+def _wakes_on_use(desktop: Desktop) -> bool:
+    record = desktop.record
+    return record.state == "paused" and (record.auto_resume or record.suspended)
 
 
 class _Watched:

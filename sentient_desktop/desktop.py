@@ -93,6 +93,11 @@ class Desktop:
         return self.home / ("upper" if self._workshop.overlay else "root")
 
     @property
+    def in_use(self) -> bool:
+        """Whether somebody outside is connected to it at the moment."""
+        return self.callers + self.visitors > 0
+
+    @property
     def limits(self) -> Limits:
         """What it may use."""
         return self._workshop.limits
@@ -180,31 +185,37 @@ class Desktop:
             mine = new_record(self.record.template, timeout_s=timeout_s, **choices)
             for name in ("token", "started_at", "end_at", "timeout_s", "state", *choices):
                 setattr(self.record, name, getattr(mine, name))
+            self.used_at = time.monotonic()
             await asyncio.to_thread(self._workshop.registry.save, self.record)
             await self._boot()  # alive already, but for an accident
 
-    async def pause(self, *, keep_processes: bool) -> None:
+    async def pause(self, *, keep_processes: bool, suspended: bool = False) -> None:
         """Freeze in memory, or end all processes and keep the disk only.
+
+        ``suspended`` is for idleness: not done to a desktop that is in use, and undone by use.
 
         Raises:
             ApiError: 404 when it is gone, 409 when it is paused already.
         """
         async with self.lock:
             self._require_present()
-            if self.record.state == "paused":
+            frozen = self.record.suspended
+            if self.record.state == "paused" and not frozen:
                 raise ApiError(409, f"sandbox {self.id} is already paused")
-            if keep_processes and self.jail is not None and self.jail.alive:
-                self._frozen = await asyncio.to_thread(freeze, self.jail.init_pid)
-            else:
+            if suspended and self.in_use:
+                return
+            if not keep_processes or self.jail is None or not self.jail.alive:
                 await self._stop()
-            self.record.state = "paused"
+            elif not frozen:
+                self._frozen = await asyncio.to_thread(freeze, self.jail.init_pid)
+            self.record.state, self.record.suspended = "paused", suspended
             await asyncio.to_thread(self._workshop.registry.save, self.record)
 
     async def resume(self, timeout_s: int, *, keep_processes: bool = True) -> bool:
         """Make sure the desktop runs for ``timeout_s`` more; return whether it was paused.
 
-        A running desktop's end only ever moves later. Without ``keep_processes`` a paused one is
-        booted from its disk.
+        The end of a running or suspended desktop only ever moves later. Without
+        ``keep_processes`` a paused one is booted from its disk.
 
         Raises:
             ApiError: 404 when it is gone.
@@ -213,13 +224,15 @@ class Desktop:
             self._require_present()
             was_paused = self.record.state == "paused"
             end = time.time() + timeout_s
-            self.record.end_at = end if was_paused else max(self.record.end_at, end)
+            later = not was_paused or self.record.suspended
+            self.record.end_at = max(self.record.end_at, end) if later else end
             if was_paused:
                 if not keep_processes:
                     await self._stop()
                 self._thaw()
-                self.record.state = "running"
-            self.record.timeout_s = timeout_s
+                self.record.state, self.record.suspended = "running", False
+            self.used_at = time.monotonic()
+            self.record.timeout_s = timeout_s or self.record.timeout_s
             await asyncio.to_thread(self._workshop.registry.save, self.record)
             await self._boot()
             postponed, self._postponed = self._postponed, []

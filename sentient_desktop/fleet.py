@@ -279,7 +279,8 @@ class Fleet:
             now = time.time()
             for desktop in list(self.desktops.values()):
                 record = desktop.record
-                if record.state == "running" and record.end_at <= now and not desktop.lock.locked():
+                alive = record.state == "running" or record.suspended
+                if alive and record.end_at <= now and not desktop.lock.locked():
                     try:
                         await self._end(desktop)
                     except Exception:  # noqa: BLE001 - one desktop must not end the reaping of all

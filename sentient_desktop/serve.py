@@ -27,6 +27,7 @@ from sentient_desktop.network.gate import Border, Uplinks
 from sentient_desktop.network.policy import normalise
 from sentient_desktop.network.tunnel import Tunnel
 from sentient_desktop.operations.gate import Gate
+from sentient_desktop.operations.idle import suspend_idle_forever
 from sentient_desktop.operations.listener import Listener
 from sentient_desktop.operations.logs import start_logging
 from sentient_desktop.operations.telemetry import Telemetry
@@ -151,11 +152,15 @@ def _start_chores(fleet: Fleet, settings: Settings, means: Cgroups, telemetry: T
         "memory" in means.enforced,
         lambda bound: telemetry.kills.labels(bound).inc(),
     )
+    idle = suspend_idle_forever(
+        lambda: list(fleet.desktops.values()), settings.idle_s, telemetry.suspensions.inc
+    )
     for work in (
         fleet.reap_forever(),
         fleet.fill_pool_forever(),
         fleet.merge_chains_forever(),
         watchdog.run_forever(),
+        idle,
     ):
         fleet.chores.append(asyncio.create_task(work))
 

@@ -81,6 +81,8 @@ class Settings:
     """How many desktops of each template in use to keep booted for the next create; 0 for none."""
     quota: Quota = Quota()
     """What each owner may have whose key names nothing else."""
+    idle_s: float = 1800.0
+    """How long a desktop may be unused before it is suspended, see operations/idle.py; 0: ever."""
     grace_s: float = 3.0
     """How long open requests may go on once the server was told to stop."""
     packages_dir: Path | None = None

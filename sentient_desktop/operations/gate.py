@@ -115,6 +115,7 @@ class Gate:
         }
         if desktop := self._find(desktop_id or _path_id(scope)):
             facts["desktop"] = desktop.id
+            desktop.used_at = time.monotonic()
         if "owner" in scope:
             facts["owner"] = scope["owner"].name
         log_event(_log, "request", **facts)
@@ -147,7 +148,6 @@ def _enter(desktop: Desktop | None) -> None:
 def _leave(desktop: Desktop | None) -> None:
     if desktop is not None:
         desktop.callers -= 1
-        desktop.used_at = time.monotonic()
 
 
 def _target(scope: Scope) -> tuple[str, int]:

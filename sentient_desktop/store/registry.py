@@ -58,6 +58,8 @@ class DesktopRecord:
     init_pid: int = 0
     """The guest's pid 1 as the host sees it, with its start time: the last one to go."""
     init_start: int = 0
+    suspended: bool = False
+    """Whether it is paused only because nobody used it: it wakes on use, and its time goes on."""
     owner: str = "default"
     """Whose API key made it; nobody else's sees it."""
 

@@ -53,12 +53,16 @@ def test_registry_without_version_is_taken_over_with_a_backup(path: Path) -> Non
     with closing(Registry(path)) as registry:
         (desktop,) = registry.desktops()
         assert desktop == DesktopRecord(
-            "i1", "base", "secret", 1.5, 2.5, 60, "paused", 300007, ["a"], {"K": "v"},
-            auto_pause=True, auto_pause_memory=False,
+            id="i1", template="base", token="secret", started_at=1.5, end_at=2.5, timeout_s=60,
+            state="paused", uid=300007, layers=["a"], envs={"K": "v"}, auto_pause=True,
+            auto_pause_memory=False,
         )  # fmt: skip
         assert registry.snapshots() == [
-            SnapshotRecord("s1", "i1", "base", 3.5, None, ["a"], ["nightly"])
-        ]
+            SnapshotRecord(
+                id="s1", desktop_id="i1", template="base", created_at=3.5, layers=["a"],
+                names=["nightly"],
+            )
+        ]  # fmt: skip
         assert registry.take_uid(range(300_000, 301_000), set()) == 300_008
     assert version(path) == len(schema.MIGRATIONS)
     backup = path.with_name("registry.db.backup-v0")

@@ -37,6 +37,7 @@ from sentient_desktop.errors import (
     FreezeError,
 )
 from sentient_desktop.fleet import Fleet
+from sentient_desktop.interpreter.endpoint import serve_interpreter
 from sentient_desktop.network.ports import require_traffic_token, serve_port
 from sentient_desktop.owners import DEFAULT_OWNER, Owners
 from sentient_desktop.rpc.fields import parse_decimal
@@ -142,8 +143,7 @@ class App:
         if port == ENVD_PORT:
             await serve_envd(desktop, scope, receive, send)
         elif port == INTERPRETER_PORT:
-            text = "the code interpreter is not offered by this server yet; use commands.run"
-            raise ApiError(501, text, retryable=False)
+            await serve_interpreter(desktop, scope, receive, send)
         else:
             await serve_port(desktop, port, scope, receive, send)
 

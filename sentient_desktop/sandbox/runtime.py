@@ -73,6 +73,8 @@ _COPIED = (
 
 
 _PACKAGE = Path(__file__).parent
+_KERNELS = _PACKAGE.parent / "interpreter/guest"
+"""Programs that run the contexts of the code interpreter inside."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def _fingerprint(interpreter: Interpreter) -> str:
         path = Path("/etc", name)
         parts.append(f"{name}@{path.stat().st_mtime_ns}" if path.exists() else name)
     parts += [(_PACKAGE / name).read_text() for name in ("runtime.py", *AGENT_FILES)]
+    parts += [path.read_text() for path in sorted(_KERNELS.iterdir()) if path.is_file()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
@@ -187,6 +190,7 @@ def _build_desktop(desktop: Path, interpreter: Interpreter) -> None:
         _copy_distribution(name, site_packages)
     (site_packages / "packages.pth").write_text(f"{PACKAGES_MOUNT}\n")  # nothing, if not mounted
     _install_agent(desktop / "agent")
+    shutil.copytree(_KERNELS, desktop / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
     compile_tree(desktop, "/opt/desktop")
 
 

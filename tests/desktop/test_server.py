@@ -168,7 +168,7 @@ async def test_addresses_are_routed_as_e2b_does(folder: Path, options_for: Any) 
         assert gone.status_code == 502
         assert "was not found" in gone.json()["message"]
         interpreter = await client.post("/execute", headers=aimed(49999), json={"code": "1"})
-        assert interpreter.status_code == 501
+        assert (interpreter.status_code, "access token" in interpreter.text) == (401, True)
         assert (await client.get("/v2/sandboxes")).status_code == 401
         old, new = [await client.get(p + "/sandboxes", headers=key) for p in ("", "/v2")]
         assert old.json() == new.json()

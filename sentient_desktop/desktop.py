@@ -269,11 +269,10 @@ class Desktop:
                 text = f"port {PROXY_PORT} inside the sandbox could not be taken: {error}"
                 raise ApiError(409, text) from error
 
-    async def capture(self) -> list[str]:
+    async def capture(self, name: str) -> list[str]:
         """Copy the disk as it stands at one instant to a new layer; processes go on afterwards.
 
-        Returns the chain of layers that is this disk. The new one on top is nobody's until a row
-        names it: do that before the next sweep.
+        Returns the chain of layers that is this disk, the new one on top.
 
         Raises:
             ApiError: 404 when it is gone.
@@ -287,7 +286,7 @@ class Desktop:
             if awake and self.jail is not None:
                 stopped = await asyncio.to_thread(freeze, self.jail.init_pid)
             try:
-                name, unfinished = await asyncio.to_thread(layers.copy_in, self.disk)
+                _, unfinished = await asyncio.to_thread(layers.copy_in, self.disk, name)
             finally:
                 thaw(stopped)
             await asyncio.to_thread(layers.finish, name, unfinished)

@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sentient_desktop.store.layers import (
     LayerStore,
     make_folder,
     make_skeleton,
+    new_name,
     remove_others,
 )
 from sentient_desktop.store.registry import (
@@ -116,14 +117,12 @@ class Fleet:
             FreezeError: the parent could not be stopped for the copy.
         """
         require_space(self._folder, self._workshop.limits.free_bytes)
-        async with self._sweeping:  # until the records name it, the new layer is nobody's
-            parent = self.get(desktop_id)
-            self._admit(parent.record.owner, count)
-            layers = await self._capture(parent)
+        parent = self.get(desktop_id)
+        self._admit(parent.record.owner, count)
+        async with self._captured(parent) as layers:
             self._admit(parent.record.owner, count)  # others may have been made meanwhile
             records = [fork_record(parent.record, layers, timeout_s) for _ in range(count)]
             forks = [self._make(record) for record in records]
-        self._chains.note(layers)
         made = await asyncio.gather(*forks, return_exceptions=True)
         if not self._workshop.overlay or not any(isinstance(fork, Desktop) for fork in made):
             await self.sweep_layers()
@@ -134,12 +133,22 @@ class Fleet:
         there = sum(desktop.record.owner == owner for desktop in self.desktops.values())
         require_quota(owner, self._quota_of(owner), there + count, self.limits)
 
-    async def _capture(self, desktop: Desktop) -> list[str]:
-        """Copy a desktop's disk; return its chain, short enough to be mounted under one more."""
-        chain = self._chains.shorten(await desktop.capture())
-        if len(chain) > self._workshop.layers.longest_chain:  # the background did not keep up
-            chain = [await asyncio.to_thread(self._workshop.layers.flatten, chain)]
-        return chain
+    @contextlib.asynccontextmanager
+    async def _captured(self, desktop: Desktop) -> AsyncIterator[list[str]]:
+        """Copy a desktop's disk; the block gets its chain, and must write it into a row.
+
+        The chain is short enough to be mounted under one layer more. Desktops are copied side by
+        side; only the block runs alone.
+        """
+        name, layers = new_name(), self._workshop.layers
+        with layers.held([name, *desktop.record.layers]):
+            chain = await desktop.capture(name)
+            async with self._sweeping:
+                chain = self._chains.shorten(chain)
+                if len(chain) > layers.longest_chain:  # the background did not keep up
+                    chain = [await asyncio.to_thread(layers.flatten, chain)]
+                yield chain
+        self._chains.note(chain)
 
     def _make(self, record: DesktopRecord) -> Coroutine[None, None, Desktop]:
         """Return the work of making and booting the desktop of a record that is new."""
@@ -216,8 +225,8 @@ class Fleet:
         owner = self.get(desktop_id).record.owner
         used = await asyncio.to_thread(self._measure_snapshots, owner)
         require_snapshot_quota(owner, self._quota_of(owner), used)
-        async with self._sweeping:
-            desktop = self.get(desktop_id)
+        desktop = self.get(desktop_id)
+        async with self._captured(desktop) as layers:
             record = SnapshotRecord(
                 id=f"snapshot-{secrets.token_hex(10)}",
                 desktop_id=desktop_id,
@@ -225,13 +234,12 @@ class Fleet:
                 software=desktop.record.software,
                 created_at=time.time(),
                 uid=desktop.record.uid,
-                layers=await self._capture(desktop),
+                layers=layers,
                 names=[name] if name else [],
                 owner=owner,
             )
             await asyncio.to_thread(self._workshop.registry.save, record)
             self.snapshots[record.id] = record
-        self._chains.note(record.layers)
         return record
 
     def _measure_snapshots(self, owner: str) -> int:

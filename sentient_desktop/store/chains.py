@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from sentient_desktop.errors import DiskError
-from sentient_desktop.store.layers import CHAIN_LIMIT, UNFINISHED, LayerStore
+from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
 from sentient_desktop.store.registry import Registry, SnapshotRecord
 from sentient_desktop.store.trees import failure, remove_tree, run_tool_kindly
 
@@ -37,7 +37,6 @@ class Chains:
         self._sweeping = sweeping
         self._merged: dict[Chain, str] = {}
         self._waiting: asyncio.Queue[Chain] = asyncio.Queue()
-        self._pinned: set[str] = set()
 
     def shorten(self, chain: list[str]) -> list[str]:
         """Return the same disk on fewer layers, as far as they have been merged already."""
@@ -59,7 +58,7 @@ class Chains:
             for below, name in self._merged.items()
             if name in wanted or below[-1] in wanted
         }
-        return self._pinned | set(self._merged.values())
+        return set(self._merged.values())
 
     async def merge_forever(self, sweep: Callable[[], Awaitable[None]]) -> None:
         """Merge what was noted, one chain at a time, and sweep after each. Runs until cancelled."""
@@ -76,17 +75,15 @@ class Chains:
             if below in self._merged or not all(self._layers.path(n).is_dir() for n in below):
                 return
             name, unfinished, program = self._layers.plan_merge(below)
-            self._pinned = {name, name + UNFINISHED, *below}
-        try:
-            await _run(program)
+        with self._layers.held([name, *below]):
+            try:
+                await _run(program)
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(remove_tree, unfinished))
+                raise
             await asyncio.to_thread(self._layers.finish, name, unfinished)
             async with self._sweeping:
                 await self._swap(below, name)
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(remove_tree, unfinished))
-            raise
-        finally:
-            self._pinned = set()
 
     async def _swap(self, below: Chain, name: str) -> None:
         changed = [

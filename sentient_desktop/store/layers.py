@@ -9,7 +9,9 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sentient_desktop.errors import DiskError
@@ -18,6 +20,7 @@ from sentient_desktop.store.trees import (
     copy_tree,
     failure,
     flush,
+    flush_names,
     own_everything,
     remove_tree,
     run_tool,
@@ -65,14 +68,23 @@ def make_folder(path: Path, uid: int | None) -> None:
 
 
 def remove_others(folder: Path, wanted: set[str]) -> None:
-    """Delete what is in ``folder`` and not wanted; what resists is logged and left for later."""
+    """Delete what is in ``folder`` and not wanted, as far as that can be done."""
     for path in folder.iterdir():
-        if path.name in wanted:
-            continue
-        try:
-            remove_tree(path)
-        except (DiskError, OSError) as error:
-            _log.error("could not remove %s: %s", path, error)
+        if path.name not in wanted:
+            remove_logged(path)
+
+
+def remove_logged(path: Path) -> None:
+    """Delete a tree; what resists is logged and left for later."""
+    try:
+        remove_tree(path)
+    except (DiskError, OSError) as error:
+        _log.error("could not remove %s: %s", path, error)
+
+
+def new_name() -> str:
+    """Return a name no layer has had."""
+    return secrets.token_hex(10)
 
 
 class LayerStore:
@@ -81,6 +93,7 @@ class LayerStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(mode=0o755, exist_ok=True)
+        self._held: Counter[str] = Counter()
         self.empty = folder.parent / "empty"
         self.empty.mkdir(mode=0o755, exist_ok=True)
 
@@ -93,12 +106,25 @@ class LayerStore:
         """How many layers one mount can have: bubblewrap's options for it must fit one page."""
         return min(2 * CHAIN_LIMIT, _OPTION_BYTES // (len(str(self.folder)) + _NAME_BYTES))
 
-    def copy_in(self, source: Path) -> tuple[str, Path]:
+    @contextmanager
+    def held(self, names: Iterable[str]) -> Iterator[None]:
+        """Keep layers, and unfinished ones of these names, from keep_only() before a row has them.
+
+        Leave the block under the lock that sweeps take: a sweep then sees the row or the hold.
+        """
+        held = list(names)
+        self._held.update(held)
+        try:
+            yield
+        finally:
+            self._held.subtract(held)
+
+    def copy_in(self, source: Path, name: str | None = None) -> tuple[str, Path]:
         """Copy a standing-still tree to a new, still unfinished layer: (name, path).
 
         Only this needs the desktop frozen; finish() may follow after it was thawed.
         """
-        name = secrets.token_hex(10)
+        name = name or new_name()
         unfinished = self.folder / (name + UNFINISHED)
         copy_tree(source, unfinished)
         return name, unfinished
@@ -107,14 +133,14 @@ class LayerStore:
         """Give a layer its name once its content is on the disk: flush, rename, flush."""
         flush(unfinished)
         unfinished.rename(self.path(name))
-        flush(self.folder)
+        flush_names(self.folder)
 
     def plan_merge(self, names: Sequence[str]) -> tuple[str, Path, list[str]]:
         """Return name and path of a new layer, and the program that merges a chain into it.
 
         The path is that of an unfinished one; finish() is the next step when the program succeeded.
         """
-        name = secrets.token_hex(10)
+        name = new_name()
         unfinished = self.folder / (name + UNFINISHED)
         program = [sys.executable, "-P", "-m", "sentient_desktop.store.merge"]
         if os.geteuid() == 0:
@@ -141,5 +167,8 @@ class LayerStore:
         return name
 
     def keep_only(self, names: Iterable[str]) -> None:
-        """Delete every layer not named, and every unfinished one."""
-        remove_others(self.folder, set(names))
+        """Delete every layer, finished or not, that is neither named nor held."""
+        named = set(names)
+        for path in self.folder.iterdir():
+            if path.name not in named and not self._held[path.name.removesuffix(UNFINISHED)]:
+                remove_logged(path)

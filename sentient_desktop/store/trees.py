@@ -83,6 +83,15 @@ def flush(path: Path) -> None:
         os.close(fd)
 
 
+def flush_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, with what a rename needs; no more."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def own_everything() -> list[str]:
     """Return the prefix that runs a program where this user may read all that is its own."""
     return [

@@ -102,6 +102,25 @@ async def test_processes_go_on_counting_through_a_snapshot(
     assert await handle.kill()
 
 
+async def test_snapshots_taken_side_by_side_survive_the_sweeps_of_kills(create: Any) -> None:
+    desktops = [await create() for _ in range(6)]
+    fill = "mkdir many; seq 400 | split -l 1 - many/; echo {} > mine"
+    for number, desktop in enumerate(desktops):
+        await desktop.commands.run(fill.format(number))
+
+    async def churn() -> None:
+        for _ in range(4):
+            await (await create()).kill()
+
+    *snapshots, _ = await asyncio.gather(
+        *(desktop.create_snapshot(mode="filesystem") for desktop in desktops), churn()
+    )
+    for number, (desktop, snapshot) in enumerate(zip(desktops, snapshots, strict=True)):
+        await desktop.kill()
+        copy = await create(snapshot.snapshot_id)
+        assert (await copy.commands.run("cat mine; ls many | wc -l")).stdout == f"{number}\n400\n"
+
+
 async def test_snapshot_of_a_paused_desktop_works(create: Any, desktop: AsyncSandbox) -> None:
     await desktop.files.write("f", "x")
     await desktop.pause()

@@ -23,7 +23,8 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _REFUSED = tuple(
     ip_network(text)
     for text in (
-        "168.63.129.16/32",  # the inside of one cloud, on a public address
+        "168.63.129.16/32", "192.0.0.0/24",  # the insides of clouds that the standard library
+        "100.64.0.0/10", "198.18.0.0/15",  # of some Python versions takes for public
         "192.88.99.0/24", "2002::/16", "2001::/32",  # tunnels: the address inside is another's
         "fec0::/10", "3fff::/20", "5f00::/16",
     )

@@ -71,6 +71,8 @@ def outside() -> Iterator[int]:
     server.shutdown()
     thread.join()
     server.server_close()
+    # The canary: nothing was ever reached but what plays the internet.
+    assert set(Answering.asked) <= {f"127.1.1.{number}" for number in range(256)}
 
 
 @pytest.fixture(scope="module")
@@ -383,9 +385,3 @@ async def test_decisions_are_logged_in_bounds_and_without_paths(
     assert "allowed: 127.1.1.1" in next(line for line in lines if "allowed.example" in line)
     assert 100 < sum("denied.example" in line for line in lines) <= 240
     assert not any(secret in line for line in lines for secret in ("word", "secret"))
-
-
-async def test_canary_heard_nothing(outside: int) -> None:
-    assert outside
-    assert set(Answering.asked) <= {f"127.1.1.{number}" for number in range(256)}
-    assert Answering.asked

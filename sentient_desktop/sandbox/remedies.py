@@ -23,7 +23,9 @@ _CONTAINER = (
     "--security-opt systempaths=unconfined`, or a seccomp profile that allows clone and unshare"
 )
 _REMEDIES = (
-    ("uid map", _APPARMOR),
+    ("uid map: Permission", _APPARMOR),
+    ("uid map: Operation", "root of a container without CAP_SETFCAP may not hand its uid on: "
+     "add that capability, or run the server as an ordinary user of the container"),
     ("RTM_NEWADDR", _APPARMOR),
     ("No space left", "user namespaces are used up or disabled: "
      "`sudo sysctl -w user.max_user_namespaces=65536`"),

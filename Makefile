@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test test-node test-cloud bench limits crash fuzz check fmt lock dev clean
+.PHONY: help setup demo test test-node test-cloud bench limits crash fuzz escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ crash: setup     ## kill -9 of the command at every kill point, and of the serve
 
 fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_deep_trees.py tests/desktop/test_big_transfers.py
+
+escape: setup    ## every way out that is known, in three modes, with canaries
+	@$(BIN)/python -m pytest -q -s -m "long or not long" tests/security
 
 check: setup     ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -28,6 +28,7 @@ GRACE_S = 3.0
 
 RETAIN_S = 900.0
 RETAIN_COUNT = 512
+EARLY_LIMIT = 4096
 """How long, and how many, ended commands are remembered for a late Connect."""
 
 OPEN_LIMIT = 256
@@ -309,8 +310,11 @@ class CommandTable:
         command = self._commands.get(pid)
         if command is not None and command.end is None:
             command.on_exit(code)
-        elif len(self._early_exits) < RETAIN_COUNT:
+        elif self._starting:
+            # Orphans' exits arrive here too, any number of them; the newest matter.
             self._early_exits[pid] = code
+            if len(self._early_exits) > EARLY_LIMIT:
+                del self._early_exits[next(iter(self._early_exits))]
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
@@ -327,6 +331,8 @@ class CommandTable:
             yield
         finally:
             self._starting -= 1
+            if not self._starting:
+                self._early_exits.clear()  # a pid may come back; its old end must not
 
     def running(self) -> list[Command]:
         """Return the commands that have not ended, oldest first."""

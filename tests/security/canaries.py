@@ -50,8 +50,19 @@ def adding(argv: list[str], *options: str) -> list[str]:
 
 
 def no_privileges_dropped(argv: list[str]) -> list[str]:
+    """Root of the namespaces: as another user bubblewrap would put a second one in between."""
     argv = without_pair(without_pair(argv, "--cap-drop", "ALL"), "--seccomp", "4")
-    return adding(without(argv, "--disable-userns", "--assert-userns-disabled"), "--cap-add", "ALL")
+    for option in ("--uid", "--gid"):
+        argv = without_pair(argv, option, str(command_line.GUEST_UID))
+    return adding(
+        without(argv, "--disable-userns", "--assert-userns-disabled"),
+        "--uid",
+        "0",
+        "--gid",
+        "0",
+        "--cap-add",
+        "ALL",
+    )
 
 
 def host_pids(argv: list[str]) -> list[str]:
@@ -136,9 +147,7 @@ async def breach_all(folder: Path, templates: Path) -> dict[str, Any]:
     factory = JailFactory(ensure_template(templates), LayerStore(folder / "l"), Limits())
     jail = factory.make(home, [], overlay=False)
     try:
-        return {
-            wall: await breach(spawner, jail, wall, uid, folder / "boot.log") for wall in WALLS
-        }
+        return {wall: await breach(spawner, jail, wall, uid, folder / "boot.log") for wall in WALLS}
     finally:
         spawner.close()
 

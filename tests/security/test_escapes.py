@@ -18,18 +18,18 @@ from typing import Any
 
 import other_user
 import pytest
+from attempts.kit import holds
+from attempts.tables import ATTEMPTS
 from desktop_fixtures import sdk_options
 from e2b import AsyncSandbox
 
 from sentient_desktop import Endpoint
 
-sys.path.insert(0, str(Path(__file__).parent))
-from attempts.kit import holds
-from attempts.tables import ATTEMPTS
-
 ROOT = Path(__file__).parents[2]
 MODES = ("root", "ordinary", "nested")
 FEWEST = 120
+SECOND_WALL = {"nested": "host pids"}
+"""A wall that shows nothing when it falls, because the container is a second one behind it."""
 assert platform.machine() == "x86_64", "the attempts carry x86_64 call numbers"
 
 by_name = {attempt.name: attempt for attempt in ATTEMPTS}
@@ -74,6 +74,10 @@ def planted(mode: str) -> Iterator[tuple[Path, dict[str, Any]]]:
         }  # fmt: skip
 
 
+def _port(endpoint: Endpoint) -> int:
+    return int(endpoint.url.rpartition(":")[2])
+
+
 async def run(program: list[str], place: dict[str, Any]) -> asyncio.subprocess.Process:
     environment = {
         "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
@@ -106,8 +110,11 @@ async def attack(endpoint: Endpoint, place: dict[str, Any]) -> dict[str, list[st
     """Run every attempt with its twin inside one desktop."""
     desktop = await AsyncSandbox.create("base", **sdk_options(endpoint))
     other = await AsyncSandbox.create("base", **sdk_options(endpoint))
-    port = int(endpoint.url.rpartition(":")[2])
-    seen = {**place, "server": port, "other": f"{place['data']}/desktops/{other.sandbox_id}"}
+    seen = {
+        **place,
+        "server": _port(endpoint),
+        "other": f"{place['data']}/desktops/{other.sandbox_id}",
+    }
     for source in (Path(__file__).parent / "attempts").glob("*.py"):
         await desktop.files.write(f"/workspace/attempts/{source.name}", source.read_bytes())
     done = await desktop.commands.run(
@@ -132,6 +139,14 @@ async def breach(mode: str, folder: Path, place: dict[str, Any]) -> dict[str, di
     return found
 
 
+async def test_attempts_fail_and_twins_succeed_in_an_ordinary_run(server: Endpoint) -> None:
+    with planted("root") as (_, place):
+        results = await attack(server, place)
+    assert len(results) == len(ATTEMPTS) >= FEWEST
+    assert judge(results) == ({}, {})
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 async def test_attempts_fail_twins_succeed_and_canaries_bite(
     mode: str, capsys: pytest.CaptureFixture[str]
@@ -141,11 +156,10 @@ async def test_attempts_fail_twins_succeed_and_canaries_bite(
     with planted(mode) as (folder, place):
         async with serving(mode, folder / "data", place) as endpoint:
             results = await attack(endpoint, place)
-            canaries = await breach(mode, folder, place)
+            canaries = await breach(mode, folder, {**place, "server": _port(endpoint)})
     assert len(results) == len(by_name) == len(ATTEMPTS) >= FEWEST
-    escaped = {n: found for n, (found, _) in results.items() if not holds(by_name[n], found)}
-    lame = {n: twin for n, (_, twin) in results.items() if _failed(twin)}
-    bitten, silent = judge_canaries(canaries)
+    escaped, lame = judge(results)
+    bitten, silent = judge_canaries(canaries, SECOND_WALL.get(mode, ""))
     with capsys.disabled():
         sys.stdout.write(
             f"\n{mode}: {len(results)} attempts, {len(results) - len(escaped)} blocked, "
@@ -154,15 +168,24 @@ async def test_attempts_fail_twins_succeed_and_canaries_bite(
     assert (escaped, lame, silent) == ({}, {}, {})
 
 
+def judge(results: dict[str, list[str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the attacks that were not stopped, and the twins that were."""
+    escaped = {n: found for n, (found, _) in results.items() if not holds(by_name[n], found)}
+    lame = {n: twin for n, (_, twin) in results.items() if _failed(twin)}
+    return escaped, lame
+
+
 def _failed(twin: str) -> bool:
     return twin.startswith(("E", "SIG")) or "Error" in twin
 
 
-def judge_canaries(found: dict[str, dict[str, Any]]) -> tuple[set[str], dict[str, Any]]:
+def judge_canaries(
+    found: dict[str, dict[str, Any]], second_wall: str
+) -> tuple[set[str], dict[str, Any]]:
     """Return which attempts got through without their wall, and which did not with what."""
     bitten, silent = set(), {}
     for attempt in ATTEMPTS:
-        if attempt.canary.startswith("none: "):
+        if attempt.canary.startswith("none: ") or attempt.canary == second_wall:
             continue
         results = found[attempt.canary]
         if attempt.name not in results:

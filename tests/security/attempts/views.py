@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from attempts.kit import Attempt, PLACE, entries, exists, read, scratch, writable_mount, write
+from attempts.kit import PLACE, Attempt, entries, exists, read, scratch, writable_mount, write
 
 SHUT = "EACCES|EPERM|ENOENT|EROFS|ESRCH"
 own_maps = partial(read, "/proc/self/maps")
@@ -88,7 +88,8 @@ ATTEMPTS = [
     Attempt("kernel log", partial(read, "/proc/kmsg"), SHUT, own_view, ROOTLESS),
     Attempt("page map", partial(os.open, "/proc/kpagecount", os.O_RDONLY), SHUT,
             partial(os.open, "/proc/self/pagemap", os.O_RDONLY), ROOTLESS),
-    Attempt("keys", partial(read, "/proc/keys"), SHUT + "|read 0", own_view, "no covers"),
+    Attempt("keys", partial(read, "/proc/keys"), SHUT + "|read 0", own_view,
+            "none: a user without keys has an empty list"),
     Attempt("symbols", partial(read, "/proc/kallsyms"), SHUT + "|read 0", own_view, "no covers"),
     Attempt("kernel command line", partial(read, "/proc/cmdline"), SHUT + "|read 0", own_view,
             "no covers"),

@@ -10,12 +10,14 @@ import typer
 from e2b import CommandExitException, TimeoutException
 from e2b_code_interpreter import AsyncSandbox
 
+from sentient.doctor import explain_isolation
 from sentient.reports import print_json
 from sentient.text import printable
+from sentient_desktop.sandbox.remedies import apparmor_profile
 from tools.connection import Connection
 from tools.desktop import list_desktops
 from tools.desktop_errors import translated
-from tools.errors import UsageError
+from tools.errors import ExitCode, UsageError
 from tools.settings import Settings
 
 DEFAULT_LIFE_S = 3600
@@ -185,6 +187,28 @@ def _checked(desktop_id: str) -> str:
             f"{desktop_id!r} is no desktop id", hint="list them: sentient desktop list"
         )
     return desktop_id
+
+
+@app.command("doctor")
+def doctor_command(
+    json: Json = False,
+    apparmor: Annotated[
+        bool, typer.Option("--apparmor", help="Print a profile for AppArmor, ready to install.")
+    ] = False,
+) -> None:
+    """Explain what isolates desktops on this machine, or what refuses to and what to do."""
+    if apparmor:
+        sys.stdout.write(apparmor_profile())
+        return
+    checks = explain_isolation()
+    if json:
+        print_json([vars(check) for check in checks])
+    else:
+        for check in checks:
+            mark = "ok  " if check.ok else "FAIL"
+            sys.stdout.write(f"{mark}  {check.name:<16} {printable(check.detail)}\n")
+    if not checks[-1].ok:
+        raise typer.Exit(ExitCode.ENVIRONMENT)
 
 
 @app.command()

@@ -1,10 +1,12 @@
 """`sentient doctor`: can this machine do the work, and if not, what has to be done."""
 
+import asyncio
 import shutil
 import sys
 import time
 from dataclasses import dataclass
 
+from sentient_desktop.sandbox.diagnosis import diagnose
 from tools.connection import Connection
 from tools.desktop import Desktop
 from tools.errors import SentientError
@@ -24,13 +26,23 @@ class Check:
 
 async def examine(settings: Settings) -> list[Check]:
     """Look at everything a run needs; desktops are tried for real."""
+    desktop = await _desktop(settings)
+    embedded = Connection(settings).is_embedded
+    why = [] if desktop.ok or not embedded else await asyncio.to_thread(explain_isolation)
+    return [_python(), _git(), _disk(settings), desktop, *why, _model(settings)]
+
+
+def explain_isolation() -> list[Check]:
+    """Look at everything that decides whether desktops can be isolated here. Boots one."""
     return [
-        _python(),
-        _git(),
-        _disk(settings),
-        await _desktop(settings),
-        _model(settings),
-    ]
+        Check(
+            finding.name,
+            finding.ok,
+            finding.detail if finding.ok or not finding.remedy
+            else f"{finding.detail} - {finding.remedy}",
+        )
+        for finding in diagnose()
+    ]  # fmt: skip
 
 
 def _python() -> Check:

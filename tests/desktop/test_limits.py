@@ -154,7 +154,8 @@ async def test_processor_hogs_leave_the_neighbour_its_share(pair: Any) -> None:
 async def test_desktop_without_processes_has_no_groups(
     folder: Path, options_for: Any, means: str
 ) -> None:
-    options = options_for(ensure_server(folder, [*BOUNDS, "--limits-by", means]))
+    choices = [*BOUNDS, "--limits-by", means, "--pool", "0"]
+    options = options_for(ensure_server(folder, choices))
     groups = Cgroups(means, find_v1() if means == "cgroup1" else [], Limits(), folder.absolute())
     desktop = await AsyncSandbox.create("base", **options)
     assert bool(groups.groups()) == (means == "cgroup1")

@@ -27,7 +27,8 @@ QUEUE_LIMIT_BYTES = 1 << 20
 """What may wait for a slow client before reading from the kernel pauses."""
 
 DRAIN_LIMIT_BYTES = 1 << 20
-"""Most output taken ahead of an event; a pipe holds far less unless somebody keeps writing."""
+"""Most output taken ahead of the events read at once; a pipe holds far less unless somebody keeps
+writing."""
 
 EXIT_REPORT_S = 0.5
 
@@ -106,11 +107,12 @@ class Kernel:
 
     def _take_events(self, data: bytes) -> None:
         self._line += data
+        budget = DRAIN_LIMIT_BYTES
         while (end := self._line.find(b"\n")) >= 0:
             line = bytes(self._line[:end])
             del self._line[: end + 1]
             event = parse_line(line)
-            self._drain()
+            budget -= self._drain(budget)
             if isinstance(event, Finished):
                 self.idle.set()
             if self._listening or isinstance(event, Ready):
@@ -118,12 +120,17 @@ class Kernel:
         if len(self._line) > LINE_LIMIT_BYTES:
             raise ProtocolError(f"a line of more than {LINE_LIMIT_BYTES} bytes")
 
-    def _drain(self) -> None:
-        """Take what was printed before the event in hand: it is in the pipes already."""
+    def _drain(self, budget: int = DRAIN_LIMIT_BYTES) -> int:
+        """Take what was printed before the event in hand: it is in the pipes already.
+
+        Returns how much that was, about ``budget`` bytes at most: a program that never stops
+        printing between events without number would otherwise hold this process, and fill it.
+        """
+        taken = 0
         for name in ("stdout", "stderr"):
-            taken = 0
-            while taken < DRAIN_LIMIT_BYTES and (count := self._take_output(name)):
+            while taken < budget and (count := self._take_output(name)):
                 taken += count
+        return taken
 
     def _put(self, event: Wire | Ready | Finished, size: int) -> None:
         self._queue.append((event, size))

@@ -14,13 +14,11 @@ from typing import Any
 from sentient_desktop.desktop import Desktop
 from sentient_desktop.envd.entries import entry_message
 from sentient_desktop.errors import AgentError, RpcError
-from sentient_desktop.rpc.codec import Message
+from sentient_desktop.rpc.codec import Message, encode
 from sentient_desktop.rpc.fields import read_flag, read_text
 from sentient_desktop.rpc.service import Call
 from sentient_desktop.sandbox.boot import RunningJail
-
-BATCHES = 64
-"""Batches of events one GetWatcherEvents returns; what goes on happening waits for the next."""
+from sentient_desktop.settings import FRAME_LIMIT_BYTES
 
 _TYPES = {
     kind: f"EVENT_TYPE_{kind.upper()}" for kind in ("create", "write", "remove", "rename", "chmod")
@@ -70,14 +68,13 @@ class WatchService:
         return {"watcherId": (await self._open(message))[1]}
 
     async def fetch(self, _call: Call, message: Message) -> Message:
-        """Return what happened since the last fetch."""
+        """Return what happened since the last fetch, up to a message's size; the rest waits."""
         jail, key = await self._desktop.ensure_booted(), read_text(message, "watcherId") or ""
         events: list[Message] = []
-        for _ in range(BATCHES):
-            batch = await _take(jail, key)
+        room = FRAME_LIMIT_BYTES
+        while room > 0 and (batch := await _take(jail, key)):
             events += batch
-            if not batch:
-                break
+            room -= len(encode({"events": batch}))
         return {"events": events}
 
     async def remove(self, _call: Call, message: Message) -> Message:

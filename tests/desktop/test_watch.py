@@ -64,7 +64,7 @@ async def test_watch_dir_recursive_follows_new_moved_and_deleted_folders(
     await desktop.commands.run("mkdir -p w/x/y && echo 1 > w/x/y/f")
     await recorder.until("create", "x/y/f")
     await desktop.commands.run("mv w/x w/z")
-    await recorder.until("create", "z/y/f")
+    await recorder.until("create", "z")
     await desktop.commands.run("echo 2 >> w/z/y/f")
     await recorder.until("write", "z/y/f")
     await desktop.commands.run("rm -r w/z w/old")
@@ -204,3 +204,14 @@ async def test_watch_dir_stream_ends_with_its_desktop(desktop: AsyncSandbox) -> 
     await desktop.kill()
     async with asyncio.timeout(10):
         await ended
+
+
+async def test_watch_dir_of_a_full_folder_moved_in_goes_on(desktop: AsyncSandbox) -> None:
+    recorder = Recorder()
+    await desktop.files.make_dir("w")
+    await desktop.commands.run("mkdir full; cd full; for i in {1..5000}; do : > $i; done")
+    await desktop.files.watch_dir("w", recorder, recursive=True)
+    await desktop.commands.run("mv full w/in")
+    await recorder.until("create", "in")
+    await desktop.commands.run("echo more >> w/in/7")
+    await recorder.until("write", "in/7")

@@ -22,6 +22,9 @@ FOLDER_LIMIT = 16384
 EVENT_LIMIT = 1024
 """Events held here for one watch; the kernel holds fs.inotify.max_queued_events more."""
 
+NOTE_LIMIT = 4 * EVENT_LIMIT
+"""What one read, or one new folder found full, may make of that at most."""
+
 READ_BYTES = 1 << 14
 
 _MODIFY, _ATTRIB, _MOVED_FROM, _MOVED_TO, _CREATE = 0x2, 0x4, 0x40, 0x80, 0x100
@@ -72,7 +75,10 @@ class Watch:
         return os.path.join(self.top, relative) if relative else self.top
 
     def _follow(self, folder: str, *, announce: bool) -> None:
-        """Watch a folder, and what is below it; ``announce`` what is there already as created."""
+        """Watch a folder, and what is below it.
+
+        ``announce`` what is there already: it was created before a new folder could be watched.
+        """
         pending = [folder]
         while pending and not self.broken:
             here = pending.pop()
@@ -115,6 +121,9 @@ class Watch:
                 call_libc("inotify_rm_watch", self.fd, number)
 
     def _note(self, kind: str, relative: str) -> None:
+        if len(self.events) >= NOTE_LIMIT:
+            self.broken = OVERFLOWED
+            return
         entry = None
         if self._entries and kind not in ("remove", "rename"):
             try:
@@ -152,7 +161,7 @@ class Watch:
                 if mask & _MOVED_FROM:
                     self._forget(relative)
                 elif mask & (_CREATE | _MOVED_TO):
-                    self._follow(relative, announce=True)
+                    self._follow(relative, announce=bool(mask & _CREATE))
 
 
 class Watches:

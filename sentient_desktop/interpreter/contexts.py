@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from sentient_desktop.desktop import Desktop
+from sentient_desktop.desktop import Desktop, gone
 from sentient_desktop.envd.commands import Command, CommandSpec
 from sentient_desktop.errors import AgentError, ApiError
 from sentient_desktop.interpreter.events import Finished, Ready, Wire, failure
@@ -124,7 +124,7 @@ class Context:
         """Run code and yield what comes of it. Closing the iterator early interrupts the code.
 
         Raises:
-            ApiError: the context cannot be started.
+            ApiError: the context cannot be started, or 502 when the whole desktop ended.
         """
         await self._lock.acquire()
         kernel: Kernel | None = None
@@ -144,6 +144,8 @@ class Context:
                 over = over or isinstance(event, Finished)
             if not over:
                 over = True
+                if self._jail is None or self._jail.ended.is_set() or not self._jail.alive:
+                    raise gone(self._desktop.id)
                 yield failure("ContextRestarting", f"Context was restarted: {kernel.reason}")
         finally:
             if over or kernel is None:

@@ -122,7 +122,10 @@ async def _stream(events: AsyncIterator[Wire], receive: Receive, send: Send) -> 
                 return
             event: Wire | None = {"type": "keepalive"}
             if done:
-                event, coming = coming.result(), None
+                ended, coming = coming, None
+                if isinstance(ended.exception(), ApiError):
+                    return  # the desktop is gone: SDKs tell so by an answer that breaks off
+                event = ended.result()
             if event is None:
                 break
             await send(_chunk(event, more=True))

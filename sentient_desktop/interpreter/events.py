@@ -66,7 +66,7 @@ def parse_line(line: bytes) -> Wire | Ready | Finished:
         ProtocolError: it is not one of the events a kernel has.
     """
     try:
-        event = json.loads(line)
+        event = json.loads(line, parse_constant=lambda _: None)  # NaN is no JSON for clients
     except (ValueError, RecursionError):
         raise ProtocolError("a line that is not JSON") from None
     kind = event.get("event") if isinstance(event, dict) else None

@@ -165,6 +165,38 @@ async def test_kernel_that_talks_nonsense_is_replaced(
     assert (await box.run_code("1 + 1", context=context)).text == "2"
 
 
+async def test_image_is_a_png_and_a_figure_has_its_chart(box: AsyncSandbox) -> None:
+    code = """
+    from PIL import Image
+    import matplotlib.pyplot as plt
+    plt.bar(['a', 'b'], [1, 2]); plt.title('Sales'); plt.show()
+    Image.new('RGB', (2, 2))
+    """
+    chart, image = (await box.run_code(code)).results
+    assert chart.png is not None
+    assert chart.chart is not None
+    assert chart.chart.title == "Sales"
+    assert image.png is not None
+
+
+async def test_data_frame_comes_as_data_without_nan(box: AsyncSandbox) -> None:
+    code = "import pandas as pd; pd.DataFrame({'a': [1, float('nan')], 'b': pd.Timestamp('2020')})"
+    execution = await box.run_code(code)
+    assert execution.results[0].data == {"a": [1.0, None], "b": ["2020-01-01T00:00:00"] * 2}
+
+
+async def test_desktop_killed_while_code_runs_is_told_from_a_dead_kernel(
+    create: Any, options: dict[str, Any]
+) -> None:
+    made = await create("base")
+    box = await AsyncSandbox.connect(made.sandbox_id, **options)
+    running = asyncio.create_task(box.run_code("echo on; sleep 60", language="bash"))
+    await asyncio.sleep(0.5)
+    await box.kill()
+    with pytest.raises(TimeoutException, match="was killed"):
+        await running
+
+
 async def test_bash_keeps_variables_folder_and_reports_the_status(box: AsyncSandbox) -> None:
     await box.run_code("cd /tmp; declare x=5", language="bash")
     execution = await box.run_code("echo $x $(pwd); echo bad >&2; false", language="bash")

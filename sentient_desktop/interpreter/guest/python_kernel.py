@@ -22,7 +22,7 @@ os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
 
 from formatters import install_formatters
 from ipykernel.ipkernel import IPythonKernel
-from ipykernel.jsonutil import json_clean
+from jupyter_client.jsonutil import json_default
 from jupyter_client.session import Session
 from traitlets.config import Config
 
@@ -41,7 +41,7 @@ def send_event(event: dict) -> None:
     """Write one line, after everything printed before it."""
     sys.stdout.flush()
     sys.stderr.flush()
-    line = json.dumps(event).encode()
+    line = json.dumps(event, default=json_default).encode()
     if len(line) > LINE_LIMIT:
         text = f"the result takes {len(line)} bytes, more than {LINE_LIMIT}"
         line = json.dumps({"event": "error", "name": "ResultTooLarge", "value": text}).encode()
@@ -62,8 +62,7 @@ class PipeSession(Session):
         kind, content = message["header"]["msg_type"], message["content"]
         if kind in ("display_data", "execute_result"):
             main = kind == "execute_result"
-            data = json_clean(content["data"])
-            send_event({"event": "result", "main": main, "data": data})
+            send_event({"event": "result", "main": main, "data": content["data"]})
         elif kind == "error":
             send_event({
                 "event": "error",

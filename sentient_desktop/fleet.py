@@ -75,6 +75,11 @@ class Fleet:
         """What each desktop may use."""
         return self._workshop.limits
 
+    @property
+    def pooled(self) -> int:
+        """How many desktops of the pool wait for a create."""
+        return self._pool.ready
+
     async def create(self, template: str, **choices: Any) -> Desktop:
         """Make and boot a desktop from a template or snapshot; ``choices`` are record fields.
 

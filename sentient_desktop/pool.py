@@ -75,6 +75,11 @@ class Pool:
         count, template = min(((len(m), t) for t, m in self._members.items()), default=(0, ""))
         return template if count < self._size else None
 
+    @property
+    def ready(self) -> int:
+        """How many members wait to be claimed."""
+        return sum(len(queue) for queue in self._members.values())
+
     async def empty(self) -> None:
         """Delete all members; call when nothing fills the pool any more."""
         members = [member for queue in self._members.values() for member in queue]

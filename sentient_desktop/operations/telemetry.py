@@ -90,6 +90,7 @@ class _FleetCollector(Collector):
         yield GaugeMetricFamily("sentient_commands_running", "Commands running now", commands)
         snapshots = len(self._fleet.snapshots)
         yield GaugeMetricFamily("sentient_snapshots", "Snapshots kept", snapshots)
+        yield GaugeMetricFamily("sentient_pool", "Desktops ready to be claimed", self._fleet.pooled)
         if time.monotonic() - self._measured_at > LAYERS_AGE_S:
             self._layer_bytes = disk_usage(self._layers.folder)
             self._measured_at = time.monotonic()

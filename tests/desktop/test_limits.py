@@ -1,15 +1,17 @@
 """Bounds on a desktop, by every means this machine has: a hog is held, its neighbour works on."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import e2b
 import pytest
-from e2b import AsyncSandbox, CommandExitException
+from e2b import AsyncSandbox, CommandExitException, CommandResult
 
-from sentient_desktop import ensure_server
+from sentient_desktop import ensure_server, find_server, stop_server
 from sentient_desktop.limits.cgroup import Cgroups
 from sentient_desktop.limits.means import find_v1
 from sentient_desktop.settings import Limits
@@ -40,12 +42,21 @@ async def pair(
     assert (await neighbour.commands.run("echo $((6 * 7))")).stdout == "42\n"
 
 
+def resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 async def run(desktop: AsyncSandbox, command: str, timeout_s: float = 60) -> Any:
     """Run a command to its end, good or bad."""
     try:
         return await desktop.commands.run(command, timeout=timeout_s)
     except CommandExitException as error:
         return error
+    except e2b.SandboxException as error:  # its desktop's processes ended, all of them
+        if "ended with its desktop's processes" not in str(error):
+            raise
+        return CommandResult(stderr=str(error), stdout="", exit_code=-1, error=None)
 
 
 @pytest.mark.long
@@ -117,8 +128,10 @@ async def test_disk_beyond_its_bound_stops_writers_but_not_deletion(pair: Any) -
 
 
 @pytest.mark.long
-async def test_output_of_a_gibibyte_arrives_whole(pair: Any) -> None:
-    hog, _ = pair
+async def test_flood_of_output_is_carried_in_constant_memory(pair: Any, folder: Path) -> None:
+    hog, neighbour = pair
+    found = find_server(folder)
+    assert found
     seen = 0
 
     def count(text: str) -> None:
@@ -128,8 +141,12 @@ async def test_output_of_a_gibibyte_arrives_whole(pair: Any) -> None:
     handle = await hog.commands.run(
         "head -c 1G /dev/zero | tr '\\0' x", background=True, on_stdout=count, timeout=110
     )
-    while not seen:
+    highest = before = resident(found[1])
+    while seen < 200_000_000:
         await asyncio.sleep(0.05)
+        highest = max(highest, resident(found[1]))
+    assert (await neighbour.commands.run("echo on")).stdout == "on\n"
+    assert highest - before < 50 << 20
     await handle.kill()
     await handle.disconnect()
 
@@ -160,4 +177,22 @@ async def test_desktop_without_processes_has_no_groups(
     desktop = await AsyncSandbox.create("base", **options)
     assert bool(groups.groups()) == (means == "cgroup1")
     await desktop.kill()
+    assert groups.groups() == []
+
+
+@pytest.mark.skipif("cgroup1" not in MEANS, reason="no control groups may be made here")
+async def test_groups_left_by_a_killed_server_are_swept(folder: Path, options_for: Any) -> None:
+    options = options_for(ensure_server(folder, ["--limits-by", "cgroup1"]))
+    await AsyncSandbox.create("base", **options)
+    groups = Cgroups("cgroup1", find_v1(), Limits(), folder.absolute())
+    found = find_server(folder)
+    assert found
+    os.kill(found[1], signal.SIGKILL)
+    while find_server(folder):
+        await asyncio.sleep(0.01)
+    assert groups.groups()
+    ensure_server(folder, ["--limits-by", "watchdog"])
+    stop_server(folder)
+    assert groups.groups()  # whoever may not make groups does not look for them
+    ensure_server(folder, ["--limits-by", "cgroup1", "--pool", "0"])
     assert groups.groups() == []

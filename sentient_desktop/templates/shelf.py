@@ -17,7 +17,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from sentient_desktop.errors import ApiError
+from sentient_desktop.errors import ApiError, LaunchError
 from sentient_desktop.sandbox.argv import PACKAGES_MOUNT
 from sentient_desktop.sandbox.runtime import compile_tree
 from sentient_desktop.store.trees import flush, remove_tree
@@ -31,8 +31,15 @@ ABANDONED_S = 3600
 
 
 def default_folder() -> Path:
-    """Return where this user's layers are kept, for all servers of theirs."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    """Return where this user's layers are kept, for all servers of theirs.
+
+    Raises:
+        LaunchError: the user has no home folder.
+    """
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    except RuntimeError as error:  # a bare uid without HOME, in a container for example
+        raise LaunchError("this user has no home folder: set HOME or XDG_CACHE_HOME") from error
     return Path(cache, "sentient-desktop", "packages")
 
 

@@ -81,7 +81,7 @@ def _port(endpoint: Endpoint) -> int:
 async def run(program: list[str], place: dict[str, Any]) -> asyncio.subprocess.Process:
     environment = {
         "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
-        "ATTEMPT_PLACE": json.dumps(place),
+        "ATTEMPT_PLACE": json.dumps(place), "HOME": place["data"],
     }  # fmt: skip
     return await asyncio.create_subprocess_exec(
         *program, env=environment, cwd="/", stdin=asyncio.subprocess.DEVNULL,

@@ -207,7 +207,7 @@ class Desktop:
             if not keep_processes or self.jail is None or not self.jail.alive:
                 await self._stop()
             elif not frozen:
-                self._frozen = await asyncio.to_thread(freeze, self.jail.init_pid)
+                self._frozen = await self._freeze(self.jail)
             self.record.state, self.record.suspended = "paused", suspended
             await asyncio.to_thread(self._workshop.registry.save, self.record)
 
@@ -229,7 +229,8 @@ class Desktop:
             if was_paused:
                 if not keep_processes:
                     await self._stop()
-                self._thaw()
+                self._thaw(self._frozen)
+                self._frozen = []
                 self.record.state, self.record.suspended = "running", False
             self.used_at = time.monotonic()
             self.record.timeout_s = timeout_s or self.record.timeout_s
@@ -284,11 +285,12 @@ class Desktop:
             awake = self.jail is not None and self.jail.alive and self.record.state == "running"
             stopped: list[int] = []
             if awake and self.jail is not None:
-                stopped = await asyncio.to_thread(freeze, self.jail.init_pid)
+                stopped = await self._freeze(self.jail)
             try:
                 _, unfinished = await asyncio.to_thread(layers.copy_in, self.disk, name)
             finally:
-                thaw(stopped)
+                if awake:
+                    self._thaw(stopped)
             await asyncio.to_thread(layers.finish, name, unfinished)
             return [*self.record.layers, name] if self._workshop.overlay else [name]
 
@@ -333,6 +335,7 @@ class Desktop:
     async def _stop(self) -> None:
         if self.jail is not None:
             self.gate.shut()
+            self._thaw([])  # a frozen bubblewrap could not bury its dead
             await self.jail.stop()
             self.commands.abandon()
             self.jail = None
@@ -342,9 +345,17 @@ class Desktop:
         for _, otherwise in postponed:
             otherwise()
 
-    def _thaw(self) -> None:
-        frozen, self._frozen = self._frozen, []
-        thaw(frozen)
+    async def _freeze(self, jail: RunningJail) -> list[int]:
+        """Stop all processes by the best means; return those that _thaw() must wake one by one."""
+        if self._workshop.means.can_freeze:
+            await asyncio.to_thread(self._workshop.means.freeze, self.id)
+            return []
+        return await asyncio.to_thread(freeze, jail.init_pid)
+
+    def _thaw(self, stopped: list[int]) -> None:
+        if self._workshop.means.can_freeze:
+            self._workshop.means.thaw(self.id)
+        thaw(stopped)
 
     def _require_present(self) -> None:
         if self.deleted:

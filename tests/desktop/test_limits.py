@@ -196,3 +196,19 @@ async def test_groups_left_by_a_killed_server_are_swept(folder: Path, options_fo
     assert groups.groups()  # whoever may not make groups does not look for them
     ensure_server(folder, ["--limits-by", "cgroup1", "--pool", "0"])
     assert groups.groups() == []
+
+
+@pytest.mark.skipif("cgroup1" not in MEANS, reason="no control groups may be made here")
+async def test_paused_desktop_is_frozen_by_its_group_and_can_be_killed(
+    folder: Path, options_for: Any
+) -> None:
+    options = options_for(ensure_server(folder, ["--limits-by", "cgroup1", "--pool", "0"]))
+    desktop = await AsyncSandbox.create("base", **options)
+    groups = Cgroups("cgroup1", find_v1(), Limits(), folder.absolute())
+    assert groups.can_freeze
+    await desktop.pause()
+    events = [path / "cgroup.events" for path in groups.groups()]
+    (frozen,) = [path.read_text() for path in events if path.exists()]
+    assert "frozen 1" in frozen
+    await desktop.kill()
+    assert groups.groups() == []

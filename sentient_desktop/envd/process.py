@@ -7,6 +7,7 @@ delivered to whoever is connected at the time, exit codes to late-comers too.
 
 import asyncio
 import binascii
+import contextlib
 import os
 import secrets
 import signal
@@ -36,6 +37,11 @@ from sentient_desktop.rpc.fields import (
 from sentient_desktop.rpc.service import Call, Service
 from sentient_desktop.sandbox.pipes import close_all
 from sentient_desktop.sandbox.runtime import command_environment
+
+_KILLED = ": the sandbox was killed or reached its end of life"
+
+REAP_S = 0.5
+"""How long a kill waits at most until the command is really gone."""
 
 _SIGNALS = {"SIGNAL_SIGTERM": signal.SIGTERM, "SIGNAL_SIGKILL": signal.SIGKILL}
 
@@ -72,7 +78,7 @@ class ProcessService:
         with command.subscribed() as subscription:
             if call.timeout_s is not None:
                 command.at_deadline(call.timeout_s, lambda: self._expire(command))
-            async for reply in _stream(command, subscription, call, started=True):
+            async for reply in _stream(self._desktop, command, subscription, call, started=True):
                 yield reply
 
     def _let_go(self, fds: Sequence[int]) -> None:
@@ -96,7 +102,9 @@ class ProcessService:
         with command.subscribed() as subscription:
             try:
                 async with asyncio.timeout(call.timeout_s):
-                    async for reply in _stream(command, subscription, call, started=False):
+                    async for reply in _stream(
+                        self._desktop, command, subscription, call, started=False
+                    ):
                         yield reply
             except TimeoutError:
                 raise RpcError("deadline_exceeded", "the connection's time is up") from None
@@ -131,6 +139,7 @@ class ProcessService:
         command = self._find(message)
         if name == "SIGNAL_SIGKILL":
             await self._kill_tree(command)
+            await _see_end(command)
         else:
             jail = await self._desktop.ensure_booted()
             await jail.channel.call("signal", pid=command.pid, signal=int(_SIGNALS[name]))
@@ -274,8 +283,16 @@ def _input_of(message: Message) -> bytes:
     return decode_bytes(given.get("stdin", given.get("pty", "")))
 
 
+async def _see_end(command: Command) -> None:
+    """Give a killed command a moment to be reaped, so that who asks next finds it gone."""
+    with command.subscribed() as subscription, contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REAP_S):
+            async for _ in follow(subscription, REAP_S):
+                pass
+
+
 async def _stream(
-    command: Command, subscription: Subscription, call: Call, *, started: bool
+    desktop: Desktop, command: Command, subscription: Subscription, call: Call, *, started: bool
 ) -> AsyncIterator[Message | bytes]:
     """Follow a command; ``started`` by this call, its deadline was the call's."""
     yield {"event": {"start": {"pid": command.pid}}}
@@ -286,7 +303,7 @@ async def _stream(
         if event is not None and command.lost:
             # Not an end of its own; the SDKs look at the sandbox's health to say what happened.
             text = f"process {command.pid} ended with its desktop's processes"
-            raise RpcError("unavailable", text)
+            raise RpcError("unavailable", text + (_KILLED if desktop.deleted else ""))
         if event is not None and command.expired and started:
             text = f"process {command.pid} was killed after {call.timeout_s:g} s"
             raise RpcError("deadline_exceeded", text)

@@ -5,6 +5,7 @@ services. Where the server starts in it is drawn at random per data folder, so t
 one machine do not meet.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -59,5 +60,7 @@ def owners_below(*folders: Path) -> set[int]:
     found = set()
     for folder in folders:
         with os.scandir(folder) as entries:
-            found |= {entry.stat(follow_symlinks=False).st_uid for entry in entries}
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # deleted while we look
+                    found.add(entry.stat(follow_symlinks=False).st_uid)
     return found

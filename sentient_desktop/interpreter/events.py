@@ -16,6 +16,9 @@ LINE_LIMIT_BYTES = (16 << 20) + 1
 MIME_LIMIT = 32
 """Most forms one result may have."""
 
+NESTING_LIMIT = 100
+"""Most levels of lists and maps in a form; parsers, the clients' too, recurse and give up."""
+
 _NAMES = {
     "text/plain": "text",
     "text/html": "html",
@@ -82,6 +85,21 @@ def parse_line(line: bytes) -> Wire | Ready | Finished:
     raise ProtocolError("an event of an unknown kind")
 
 
+def is_deep(value: Any) -> bool:
+    """Whether a value has more than NESTING_LIMIT levels; looks at it level by level."""
+    level = [value]
+    for _ in range(NESTING_LIMIT):
+        inner = [item for item in level if isinstance(item, dict | list) and item]
+        if not inner:
+            return False
+        level = [part for item in inner for part in _parts(item)]
+    return True
+
+
+def _parts(item: Any) -> Any:
+    return item.values() if isinstance(item, dict) else item
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
@@ -89,6 +107,8 @@ def _text(value: Any) -> str:
 def _result(data: Any, *, is_main: bool) -> Wire:
     if not isinstance(data, dict) or len(data) > MIME_LIMIT:
         raise ProtocolError("a result without a map of its forms")
+    if is_deep(data):
+        raise ProtocolError(f"a result nested more than {NESTING_LIMIT} levels deep")
     wire: Wire = {"type": "result", "is_main_result": is_main, "extra": {}}
     for mime, value in data.items():
         name = _NAMES.get(mime)

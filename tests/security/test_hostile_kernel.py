@@ -4,10 +4,13 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from e2b_code_interpreter import AsyncSandbox
 
 from sentient_desktop.interpreter import kernel as kernel_module
+from sentient_desktop.interpreter.events import NESTING_LIMIT
 from sentient_desktop.interpreter.kernel import Kernel
 
 EVENT = json.dumps({"event": "result", "data": {}}).encode() + b"\n"
@@ -48,3 +51,15 @@ async def test_events_among_endless_output_take_a_bounded_time_and_space(
     assert kernel.taken <= 4 * kernel_module.DRAIN_LIMIT_BYTES
     assert kernel._queued <= kernel_module.QUEUE_LIMIT_BYTES + 4 * kernel_module.DRAIN_LIMIT_BYTES
     await asyncio.sleep(0)
+
+
+async def test_results_of_any_depth_end_in_an_answer(create: Any, options: dict[str, Any]) -> None:
+    """Code in a context can write to its kernel's pipe of events whatever it likes."""
+    made = await create("code-interpreter-v1")
+    box = await AsyncSandbox.connect(made.sandbox_id, **options)
+    for depth in (50, 200, 970, 975, 5000):
+        lists = f"b'[' * {depth} + b']' * {depth}"
+        start, end = '{"event": "result", "data": {"x/y": ', "}}\\n"
+        done = await box.run_code(f"import os; os.write(4, b'{start}' + {lists} + b'{end}'); None")
+        assert bool(done.error) == (depth > NESTING_LIMIT)
+    assert (await box.run_code("1 + 1")).text == "2"

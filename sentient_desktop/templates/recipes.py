@@ -27,7 +27,8 @@ class Recipe:
         return self.packages + (self.with_java if find_program("java") else ())
 
 
-_INTERPRETER = ("ipykernel>=6.29", "numpy", "pandas", "matplotlib", "e2b-charts", "requests")
+# e2b-charts 1.0 reads a part of box plots that matplotlib 3.11 no longer gives.
+_INTERPRETER = ("ipykernel>=6.29", "numpy", "pandas", "matplotlib<3.11", "e2b-charts", "requests")
 
 RECIPES = {
     "base": Recipe(),

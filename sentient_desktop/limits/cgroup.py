@@ -25,6 +25,9 @@ CPU_PERIOD_US = 100_000
 FREEZE_TIMEOUT_S = 5.0
 REMOVE_TIMEOUT_S = 5.0
 
+PREFIX = "sentient-"
+ABANDONED_S = 60.0
+
 
 @dataclass(frozen=True)
 class Hierarchy:
@@ -70,7 +73,7 @@ class Cgroups:
         self.name = name
         self._hierarchies = hierarchies
         self._limits = limits
-        self._prefix = f"sentient-{hashlib.sha256(bytes(data_dir)).hexdigest()[:12]}-"
+        self._prefix = f"{PREFIX}{hashlib.sha256(bytes(data_dir)).hexdigest()[:12]}-"
 
     @property
     def enforced(self) -> frozenset[str]:
@@ -106,9 +109,18 @@ class Cgroups:
             _remove(self._group(hierarchy, desktop_id))
 
     def sweep(self) -> None:
-        """Remove every group of this data folder, killing who is in it. Before anything boots."""
+        """Remove every group of this data folder, killing who is in it. Before anything boots.
+
+        Empty ones of other folders go too, unless they are new: a server that was killed may have
+        lost its folder, and a living one makes a group again when it needs it.
+        """
         for group in self.groups():
             _remove(group)
+        for hierarchy in self._hierarchies:
+            for group in hierarchy.folder.glob(f"{PREFIX}*-*"):
+                with contextlib.suppress(OSError):
+                    if time.time() - group.stat().st_mtime > ABANDONED_S:
+                        group.rmdir()  # refused when somebody is in it
 
     def groups(self) -> list[Path]:
         """Return every group of this data folder that exists."""

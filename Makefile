@@ -22,7 +22,7 @@ demo: setup      ## repair the example package: four nodes, one desktop, one ver
 	@$(BIN)/sentient fix examples/storefront
 
 test: setup      ## run the whole test suite
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 test-node: setup ## the official JavaScript SDKs against the embedded desktop (needs node and npm)
 	@$(BIN)/python -m pytest -q -m long tests/contract/test_node.py

@@ -15,6 +15,7 @@ from e2b import AsyncSandbox
 from e2b.exceptions import SandboxException
 
 from sentient_desktop import Endpoint, ensure_server, stop_server
+from sentient_desktop.store.trees import remove_tree
 
 Create = Callable[..., Awaitable[AsyncSandbox]]
 
@@ -28,6 +29,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(data_dir: Path) -> Iterator[Endpoint]:
     yield ensure_server(data_dir)
     stop_server(data_dir)
+    remove_tree(data_dir)  # desktops nest deeper than pytest can delete
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def folder(tmp_path: Path, server: Endpoint, data_dir: Path) -> Iterator[Path]:
     shutil.copytree(data_dir / "templates", templates, symlinks=True, copy_function=os.link)
     yield tmp_path / "data"
     stop_server(tmp_path / "data")
+    remove_tree(tmp_path / "data")
 
 
 def sdk_options(endpoint: Endpoint) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Desktops: made from the pool and cold, paused and resumed, snapshotted and forked."""
 
 import asyncio
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -98,29 +99,44 @@ async def _measure_fork(subject: Subject, repeats: int, limits: list[float]) -> 
 
 
 async def measure_snapshots(subject: Subject, repeats: int) -> list[Row]:
-    """Measure snapshots after 50 changes over ever more files that did not change."""
+    """Measure snapshots after 50 changes over ever more files that did not change.
+
+    Those lie in layers of an earlier snapshot, except in the last row: what a desktop wrote itself
+    since it was made is copied by each of its snapshots.
+    """
     limits = await _bare_copies(repeats)
     rows: list[Row] = []
     for unchanged in UNCHANGED:
         async with subject.desktop() as first:
-            spread = (
-                f'mkdir -p d{{1..100}}; seq {unchanged} | awk \'{{print > ("d" 1+$1%100 "/" $1)'
-            )
-            await first.commands.run(spread + '; close("d" 1+$1%100 "/" $1)}\'', timeout=600)
+            await _fill(first, unchanged)
             snapshot = (await first.create_snapshot(mode="filesystem")).snapshot_id
         async with subject.desktop(snapshot) as desktop:
-            change = f"for n in {{1..{CHANGED}}}; do echo $RANDOM > d1/changed$n; done"
-            times: list[float] = []
-            for _ in range(repeats):
-                await desktop.commands.run(change)
-                times += await times_ms(
-                    lambda: desktop.create_snapshot(mode="filesystem"),
-                    1, warm_up=0,
-                )  # fmt: skip
+            times = await _snapshot_changes(desktop, repeats)
         goal = 30 if not rows else SAME_FACTOR * rows[0].p50
         name = f"snapshot, {CHANGED} changed of {unchanged:,} files"
         rows.append(row(name, times, goal, limit=f"cp -a of {CHANGED} files, sync", limits=limits))
-    return rows
+    async with subject.desktop() as desktop:
+        await _fill(desktop, UNCHANGED[0])
+        own = await _snapshot_changes(desktop, repeats)
+    return [*rows, row(f"the same, {UNCHANGED[0]:,} files of its own", own, 30)]
+
+
+async def _fill(desktop: AsyncSandbox, count: int) -> None:
+    """Write ``count`` small files, in a hundred folders."""
+    path = '"d" 1+$1%100 "/" $1'
+    spread = f"mkdir -p d{{1..100}}; seq {count} | awk '{{f = {path}; print > f; close(f)}}'"
+    await desktop.commands.run(spread, timeout=600)
+    await asyncio.to_thread(os.sync)  # or the first snapshots wait for all that was written before
+
+
+async def _snapshot_changes(desktop: AsyncSandbox, repeats: int) -> list[float]:
+    times: list[float] = []
+    for _ in range(repeats):
+        await desktop.commands.run(f"for n in {{1..{CHANGED}}}; do echo $RANDOM > d1/new$n; done")
+        times += await times_ms(
+            lambda: desktop.create_snapshot(mode="filesystem"), 1, warm_up=0
+        )  # fmt: skip
+    return times
 
 
 async def _bare_copies(repeats: int) -> list[float]:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test test-node test-cloud bench limits crash fuzz escape check fmt lock dev clean
+.PHONY: help setup demo packages test test-node test-cloud bench limits crash fuzz escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,10 @@ setup: .venv/ready  ## create .venv with the locked packages
 demo: setup      ## repair the example package: four nodes, one desktop, one verified patch
 	@$(BIN)/sentient fix examples/storefront
 
-test: setup      ## run the whole test suite
+packages: setup  ## install what the tests' desktops start with, so that no test downloads anything
+	@$(BIN)/python -m sentient_desktop build code-interpreter-v1 > /dev/null
+
+test: packages   ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 test-node: setup ## the official JavaScript SDKs against the embedded desktop (needs node and npm)

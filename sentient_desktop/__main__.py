@@ -1,17 +1,20 @@
-"""Command line: ``python -m sentient_desktop serve|ensure|stop|key``."""
+"""Command line: ``python -m sentient_desktop serve|ensure|stop|key|build``."""
 
 import argparse
+import asyncio
 import json
 import os
 import sys
 from pathlib import Path
 
-from sentient_desktop.errors import LaunchError, ProbeError
+from sentient_desktop.errors import ApiError, LaunchError, ProbeError
 from sentient_desktop.launch import ensure_server, stop_server
 from sentient_desktop.limits.means import NAMES
 from sentient_desktop.owners import add_key, remove_key
 from sentient_desktop.serve import run_server
 from sentient_desktop.settings import Limits, Quota, Settings
+from sentient_desktop.templates.recipes import RECIPES
+from sentient_desktop.templates.shelf import Shelf, default_folder
 
 _MIB = 1 << 20
 POOL_LIMIT = 64
@@ -102,7 +105,20 @@ def _parser() -> argparse.ArgumentParser:
             _add_quota(command)
             _add_egress(command)
     _add_key(commands.add_parser("key", help="add or remove an owner's API key, any time"))
+    build = commands.add_parser(
+        "build", help="install a template's packages ahead of its first use"
+    )
+    build.add_argument("template", choices=RECIPES)
+    build.set_defaults(data_dir=Path())
     return parser
+
+
+def _build(template: str) -> None:
+    try:
+        path = asyncio.run(Shelf(default_folder()).ensure(template))
+    except ApiError as error:
+        raise LaunchError(error.message) from error
+    sys.stdout.write(f"{path or 'this template adds no packages'}\n")
 
 
 def _add_key(command: argparse.ArgumentParser) -> None:
@@ -177,6 +193,8 @@ def main() -> int:
             _print_endpoint(endpoint.url, endpoint.api_key)
         elif options.command == "stop":
             stop_server(data_dir)
+        elif options.command == "build":
+            _build(options.template)
         elif options.action == "add":
             sys.stdout.write(add_key(data_dir, options.owner, _quota(options)) + "\n")
         else:

@@ -2,6 +2,9 @@
 
 import asyncio
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -52,28 +55,41 @@ async def test_unknown_template_is_refused_by_name(create: Create) -> None:
 
 
 @pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setitem(RECIPES, "small", Recipe(("iniconfig",)))
-    monkeypatch.setitem(RECIPES, "broken", Recipe(("no-such-package-of-anyone-1f2e3d",)))
-    return "small"
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template of one package that lies here, and one of a package that lies nowhere."""
+    wheel = tmp_path / "small-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("small/__init__.py", "")
+        archive.writestr(
+            "small-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1\n"
+        )
+        archive.writestr("small-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        archive.writestr("small-1.dist-info/RECORD", "")
+    monkeypatch.setitem(RECIPES, "small", Recipe((str(wheel),)))
+    monkeypatch.setitem(RECIPES, "broken", Recipe((str(tmp_path / "missing-1-py3-none-any.whl"),)))
 
 
-async def test_shelf_asked_at_once_builds_once(tmp_path: Path, recipe: str) -> None:
-    shelf = Shelf(tmp_path)
-    paths = await asyncio.gather(*(shelf.ensure(recipe) for _ in range(5)))
+@pytest.mark.usefixtures("recipes")
+async def test_shelf_asked_at_once_builds_once(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf")
+    paths = await asyncio.gather(*(shelf.ensure("small") for _ in range(5)))
     assert len(set(paths)) == 1
-    assert [path.name for path in tmp_path.iterdir()] == [paths[0].name]
-    assert (paths[0] / "iniconfig/__pycache__").is_dir()
+    assert list((tmp_path / "shelf").iterdir()) == [paths[0]]
+    assert (paths[0] / "small/__pycache__").is_dir()
 
 
-async def test_shelf_that_cannot_build_says_why_and_leaves_nothing(
-    tmp_path: Path, recipe: str
-) -> None:
-    assert recipe
-    with pytest.raises(ApiError, match="no-such-package-of-anyone") as refusal:
-        await Shelf(tmp_path).ensure("broken")
+@pytest.mark.usefixtures("recipes")
+async def test_shelf_that_cannot_build_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ApiError, match="missing-1-py3") as refusal:
+        await Shelf(tmp_path / "shelf").ensure("broken")
     assert refusal.value.status == 503
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "shelf").iterdir()) == []
+
+
+def test_build_of_a_template_without_packages_says_so() -> None:
+    command = [sys.executable, "-m", "sentient_desktop", "build", "base"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == "this template adds no packages\n"
 
 
 @pytest.mark.long

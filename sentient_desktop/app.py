@@ -58,7 +58,7 @@ class App:
     def __init__(self, lifespan: Lifespan, owners: Owners, routes: Sequence[Route] = ()) -> None:
         self._owners = owners
         self._control = Starlette(
-            routes=[Route("/health", _health), *routes, *control_routes()],
+            routes=[Route("/health", health), *routes, *control_routes()],
             lifespan=self._run(lifespan),
             exception_handlers={
                 DesktopError: _answer_error,
@@ -263,5 +263,6 @@ async def _nothing_here(request: Request, _error: Exception) -> Response:
     return error_response(ApiError(404, text))
 
 
-async def _health(_request: Request) -> Response:
+async def health(_request: Request) -> Response:
+    """Say that requests are answered, and by which process."""
     return JSONResponse({"ok": True, "pid": os.getpid()})

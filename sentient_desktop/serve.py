@@ -227,7 +227,7 @@ def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None
     lifespan = partial(
         _lifespan, settings, spawner, telemetry, owners, scoped=bool(prefix), failure=failure
     )
-    app = App(lifespan, owners, [Route("/metrics", telemetry.answer)])
+    app = App(lifespan, owners, [Route("/metrics", telemetry.metrics)])
     gate = Gate(app, telemetry)
 
     def ready() -> None:

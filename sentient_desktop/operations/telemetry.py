@@ -61,7 +61,7 @@ class Telemetry:
         if status in (429, 507):
             self.refusals.labels(str(status)).inc()
 
-    async def answer(self, _request: Request) -> Response:
+    async def metrics(self, _request: Request) -> Response:
         """Answer ``GET /metrics``."""
         text = await asyncio.to_thread(generate_latest, self._registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)

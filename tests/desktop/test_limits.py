@@ -82,7 +82,9 @@ async def test_allocation_by_many_processes_is_bounded_in_sum(pair: Any) -> None
     hog, _ = pair
     one = "python3 -c \"import time; x = b'x' * (90 << 20); time.sleep(3); print('held')\""
     result = await run(hog, f"for i in 1 2 3 4 5 6; do {one} & done; wait")
-    assert 1 <= result.stdout.count("held") < 4
+    # The kernel may choose the shell that waits for them; what it leaves must fit all the same.
+    assert result.stdout.count("held") < 4
+    assert "held" in (await run(hog, one)).stdout
 
 
 @pytest.mark.long

@@ -174,9 +174,20 @@ class Desktop:
         record.init_pid = record.init_start = 0
         await asyncio.to_thread(self._workshop.registry.save, record, durable=False)
 
-    async def start(self) -> None:
-        """Boot a desktop that was just made."""
+    async def start(self, prepare: Callable[[], None]) -> None:
+        """Make the files of a new desktop, in a thread, and boot it.
+
+        Under the lock, because a list shows the desktop already: who kills it or asks something of
+        it meanwhile waits until it is whole.
+        """
         async with self.lock:
+            self._require_present()
+            preparing = asyncio.create_task(asyncio.to_thread(prepare))
+            try:
+                await asyncio.shield(preparing)
+            except asyncio.CancelledError:
+                await asyncio.wait({preparing})  # a thread goes on, and would make what is deleted
+                raise
             await self._boot()
 
     async def claim(self, *, timeout_s: int, **choices: Any) -> None:

@@ -162,13 +162,7 @@ class Fleet:
         return self._attempt(desktop, self._boot(desktop))
 
     async def _boot(self, desktop: Desktop) -> None:
-        preparing = asyncio.create_task(asyncio.to_thread(self._prepare, desktop))
-        try:
-            await asyncio.shield(preparing)
-        except asyncio.CancelledError:
-            await asyncio.wait({preparing})  # a thread goes on, and would make what is deleted
-            raise
-        await desktop.start()
+        await desktop.start(lambda: self._prepare(desktop))
 
     async def _attempt(self, desktop: Desktop, work: Awaitable[None]) -> Desktop:
         """Finish making a desktop, or leave nothing of it."""

@@ -1,6 +1,8 @@
 """Forks: the parent's disk at one instant, nothing of its processes, and each its own from then."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import httpx
 import pytest
 from e2b import AsyncSandbox
 
-from sentient_desktop import Endpoint
+from sentient_desktop import Endpoint, ensure_server, stop_server
 
 
 async def _fork(desktop: AsyncSandbox, **choices: Any) -> list[AsyncSandbox]:
@@ -99,3 +101,24 @@ async def test_fork_with_a_wrong_count_is_refused_with_the_bounds(
         )
     assert answer.status_code == 400
     assert "1 to 20" in answer.json()["message"]
+
+
+async def test_forks_killed_while_they_are_made_leave_nothing(
+    folder: Path, options_for: Any
+) -> None:
+    options = options_for(ensure_server(folder))
+    parent = await AsyncSandbox.create("base", **options)
+    forking = asyncio.create_task(parent.fork(count=4))
+    killed: set[str] = set()
+    while not forking.done() or len(killed) < 4:
+        for info in await AsyncSandbox.list(**options).next_items():
+            if info.sandbox_id != parent.sandbox_id:
+                await AsyncSandbox.kill(info.sandbox_id, **options)
+                killed.add(info.sandbox_id)
+    await forking
+    with closing(sqlite3.connect(folder / "registry.db")) as connection:
+        rows = connection.execute("SELECT id FROM desktops WHERE state != 'pooled'").fetchall()
+    assert rows == [(parent.sandbox_id,)]
+    await parent.kill()
+    stop_server(folder)
+    assert list((folder / "desktops").iterdir()) == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -106,7 +107,8 @@ class Spawner:
         self._process = process
         self._socket = end
         self._lock = asyncio.Lock()
-        self._replies: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._numbers = itertools.count()
+        self._replies: asyncio.Queue[tuple[int, int, asyncio.Event]] = asyncio.Queue()
         self._ended: dict[int, asyncio.Event] = {}
         self._reader: asyncio.Task[None] | None = None
 
@@ -142,21 +144,35 @@ class Spawner:
 
     async def _read_forever(self) -> None:
         loop = asyncio.get_running_loop()
-        while data := await loop.sock_recv(self._socket, PACKET_BYTES):
-            message = json.loads(data)
-            if "exit" in message:
-                self._ended.setdefault(message["exit"], asyncio.Event()).set()
-            else:
-                self._replies.put_nowait(message)
+        with contextlib.suppress(OSError):
+            while data := await loop.sock_recv(self._socket, PACKET_BYTES):
+                message = json.loads(data)
+                if "exit" in message:
+                    self._ended.pop(message["exit"], asyncio.Event()).set()
+                else:
+                    ended = self._ended[message["pid"]] = asyncio.Event()
+                    self._replies.put_nowait((message["number"], message["pid"], ended))
+        for ended in self._ended.values():
+            ended.set()  # the spawner is gone, and every jail with it
 
-    async def _spawn(self, request: dict[str, Any], fds: Sequence[int]) -> int:
+    async def _spawn(
+        self, request: dict[str, Any], fds: Sequence[int]
+    ) -> tuple[int, asyncio.Event]:
+        """Have a process started; return its pid and the event of its end."""
         if self._reader is None:
             self._reader = asyncio.create_task(self._read_forever())
         async with self._lock:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], list(fds))
-            async with asyncio.timeout(BOOT_TIMEOUT_S):
-                reply = await self._replies.get()
-        return int(reply["pid"])
+            number = next(self._numbers)
+            message = json.dumps(request | {"number": number}).encode()
+            try:
+                socket.send_fds(self._socket, [message], list(fds))
+                async with asyncio.timeout(BOOT_TIMEOUT_S):
+                    while (reply := await self._replies.get())[0] != number:
+                        if not reply[2].is_set():  # nobody waited for this one to the end
+                            os.kill(reply[1], signal.SIGKILL)
+            except OSError as error:  # a TimeoutError is one
+                raise BootError(f"the process that starts desktops is gone: {error}") from error
+        return reply[1:]
 
     async def boot(
         self,
@@ -190,11 +206,10 @@ class Spawner:
             fds = [theirs.fileno(), program, info_writer, log_fd]
             request = {"argv": build_argv(jail), "uid": uid, "stage": folders}
             request |= {"groups": list(groups), "routes": []}
-            pid = await self._spawn(request, fds)
+            pid, ended = await self._spawn(request, fds)
         finally:
             theirs.close()
             close_all([program, info_writer, log_fd])
-        ended = self._ended.setdefault(pid, asyncio.Event())
         channel = AgentChannel(ours, on_exit)
         try:
             init_pid, _ = await asyncio.gather(
@@ -218,8 +233,7 @@ class Spawner:
         the user namespace that owns it, one that is not used, and the log.
         """
         request = {"argv": list(argv), "uid": uid, "stage": [], "groups": [], "routes": routes}
-        pid = await self._spawn(request, fds)
-        return pid, self._ended.setdefault(pid, asyncio.Event())
+        return await self._spawn(request, fds)
 
     def close(self) -> None:
         """End the spawner, and with it every jail it started."""

@@ -10,7 +10,8 @@ mounted so that they seem to belong to the desktop that stands on them: each des
 its own, whoever wrote the layer.
 
 Requests: one JSON message per SOCK_SEQPACKET packet, with four descriptors attached (control
-socket, filter, info pipe, log). Replies: ``{"pid"}`` or ``{"error"}``; later ``{"exit": pid}``.
+socket, filter, info pipe, log). Replies: ``{"pid", "number"}``, the number of the request; later
+``{"exit": pid}``.
 """
 
 import contextlib
@@ -237,12 +238,13 @@ def serve(channel: socket.socket) -> None:
             data, fds, _, _ = socket.recv_fds(channel, PACKET_BYTES, 4)
             if not data:
                 return
+            request = json.loads(data)
             pid = os.fork()
             if pid == 0:
-                _become_jail(json.loads(data), fds)
+                _become_jail(request, fds)
             for received in fds:
                 os.close(received)
-            channel.send(json.dumps({"pid": pid}).encode())
+            channel.send(json.dumps({"pid": pid, "number": request["number"]}).encode())
 
 
 def main() -> None:

@@ -4,16 +4,19 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from e2b import AsyncSandbox, CommandExitException
+from e2b.exceptions import SandboxException
 
 from sentient_desktop import LaunchError, ensure_server, find_server, stop_server
 from sentient_desktop.sandbox.freeze import walk_tree
@@ -192,3 +195,20 @@ async def test_guest_killing_everything_it_sees_only_ends_itself(
     with pytest.raises(CommandExitException):
         await bystander.wait()
     assert (await desktop.commands.run("echo fine")).stdout == "fine\n"
+
+
+async def test_spawner_killed_leaves_a_server_that_answers_and_stops(
+    folder: Path, options_for: Any
+) -> None:
+    options = options_for(ensure_server(folder))
+    desktop = await AsyncSandbox.create("base", **options)
+    with closing(sqlite3.connect(folder / "registry.db")) as connection:
+        query = "SELECT monitor_pid FROM desktops WHERE id = ?"
+        (monitor,) = connection.execute(query, [desktop.sandbox_id]).fetchone()
+    status = Path(f"/proc/{monitor}/stat").read_text()
+    os.kill(int(status.rpartition(")")[2].split()[1]), signal.SIGKILL)
+    assert await desktop.kill(request_timeout=30)
+    with pytest.raises(SandboxException, match="the process that starts desktops is gone"):
+        await AsyncSandbox.create("base", **options)
+    stop_server(folder)
+    assert list((folder / "desktops").iterdir()) == []

@@ -41,6 +41,8 @@ class Context:
         self.cwd = cwd
         self._desktop = desktop
         self._lock = asyncio.Lock()
+        self._starting = asyncio.Lock()
+        self._removed = False
         self._kernel: Kernel | None = None
         self._command: Command | None = None
         self._jail: RunningJail | None = None
@@ -54,13 +56,22 @@ class Context:
         """Return the living kernel, starting one if there is none in the desktop's present boot.
 
         Raises:
-            ApiError: 501 when its program is not there, 400 when its folder is not.
+            ApiError: 501 when its program is not there, 400 when its folder is not, 404 when the
+                context was removed.
         """
+        async with self._starting:  # a restart and an execution that waits may ask at once
+            return await self._start()
+
+    async def _start(self) -> Kernel:
         jail = await self._desktop.ensure_booted()
+        if self._removed:
+            raise ApiError(404, f"Context {self.id} not found")
         if self._kernel is not None and self._jail is jail and not self._kernel.dead.is_set():
             return self._kernel
         if self._kernel is not None:
             self._kernel.die("the desktop was started again")
+            with suppress(AgentError):
+                await self._kill()  # a process may outlive its pipes
         kernel = await self._spawn(jail)
         self._kernel, self._jail, self._count = kernel, jail, 0
         said = ""
@@ -178,8 +189,12 @@ class Context:
         if command is not None and command.end is None and jail is not None and jail.alive:
             await jail.channel.call("kill_tree", pid=command.pid, mark=command.mark)
 
-    async def stop(self, reason: str) -> None:
-        """End the kernel with everything it started; the next execution has a fresh one."""
+    async def stop(self, reason: str, *, for_good: bool = False) -> None:
+        """End the kernel with everything it started; the next execution has a fresh one, or none.
+
+        ``for_good`` is for contexts that are removed.
+        """
+        self._removed = self._removed or for_good
         await self._kill()
         if self._kernel is not None:
             self._kernel.die(reason)
@@ -232,7 +247,7 @@ class Interpreter:
     async def remove(self, context_id: str) -> None:
         """End a context for good; a default one is made anew when needed."""
         context = self.find(context_id)
-        await context.stop("the context was removed")
+        await context.stop("the context was removed", for_good=True)
         self._contexts.pop(context_id, None)
         self._defaults = {k: v for k, v in self._defaults.items() if v is not context}
 

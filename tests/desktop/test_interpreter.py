@@ -296,6 +296,35 @@ async def test_executions_of_one_context_wait_for_each_other(box: AsyncSandbox) 
     assert (await box.run_code("','.join(order)")).text == "slow,quick"
 
 
+async def test_restart_and_waiting_execution_start_one_kernel_together(
+    box: AsyncSandbox,
+) -> None:
+    context = await box.create_code_context(language="bash")
+    slow = asyncio.create_task(box.run_code("sleep 60", context=context))
+    await asyncio.sleep(0.2)
+    waiting = asyncio.create_task(box.run_code("echo $$", context=context))
+    await asyncio.sleep(0.2)
+    await box.restart_code_context(context)
+    await asyncio.gather(slow, waiting)
+    tags = [process.tag for process in await box.commands.list()]
+    assert tags.count(f"context-{context.id}") == 1
+    await box.remove_code_context(context)
+
+
+async def test_context_removed_runs_nothing_that_waited(box: AsyncSandbox) -> None:
+    context = await box.create_code_context(language="bash")
+    slow = asyncio.create_task(box.run_code("sleep 60", context=context))
+    await asyncio.sleep(0.2)
+    waiting = asyncio.create_task(box.run_code("echo late", context=context))
+    await asyncio.sleep(0.2)
+    await box.remove_code_context(context)
+    with pytest.raises(Exception, match="not found"):
+        await waiting
+    await slow
+    tags = [process.tag for process in await box.commands.list()]
+    assert f"context-{context.id}" not in tags
+
+
 async def test_base_template_has_no_python_contexts_but_bash(
     create: Any, options: dict[str, Any]
 ) -> None:

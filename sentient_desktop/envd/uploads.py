@@ -106,17 +106,20 @@ async def write_files(
     reader, writer = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(writer, False)
     feeding = asyncio.create_task(_feed(writer, pieces))
+    feeding.add_done_callback(lambda _: os.close(writer))
     try:
-        reply = await jail.channel.call(
-            "write", fds=[reader], metadata=metadata, timeout_s=TRANSFER_TIMEOUT_S
-        )
+        try:
+            reply = await jail.channel.call(
+                "write", fds=[reader], metadata=metadata, timeout_s=TRANSFER_TIMEOUT_S
+            )
+        finally:
+            os.close(reader)  # from here on only the agent reads: when it does not, feeding ends
         await feeding
     except AgentError as error:
         if feeding.done():
             feeding.result()  # when the body broke off, that is the cause
         raise file_error(error) from error
     finally:
-        os.close(reader)
         feeding.cancel()
     written = reply.get("written")
     if not isinstance(written, dict):
@@ -132,18 +135,15 @@ def _write_info(path: str, metadata: Any) -> dict[str, Any]:
 
 
 async def _feed(writer: int, pieces: AsyncIterator[bytes]) -> None:
-    """Copy pieces into the pipe and close it; an agent that stopped reading says why itself."""
+    """Copy pieces into the pipe; an agent that stopped reading says why itself."""
     batch = bytearray()
-    try:
-        with contextlib.suppress(BrokenPipeError):
-            async for piece in pieces:
-                batch += piece
-                if len(batch) >= BATCH_BYTES:
-                    await write_all(writer, batch)
-                    batch = bytearray()
-            await write_all(writer, batch)
-    finally:
-        os.close(writer)
+    with contextlib.suppress(BrokenPipeError):
+        async for piece in pieces:
+            batch += piece
+            if len(batch) >= BATCH_BYTES:
+                await write_all(writer, batch)
+                batch = bytearray()
+        await write_all(writer, batch)
 
 
 async def compose(desktop: Desktop, request: Request) -> Response:

@@ -186,8 +186,9 @@ class Fleet:
         record, home = desktop.record, desktop.home
         if self._workshop.uids is not None:
             left = owners_below(self._folder, self._workshop.layers.folder)
-            record.uid = self._workshop.registry.take_uid(self._workshop.uids, left)
-        self._workshop.registry.save(record)
+            self._workshop.registry.save_with_uid(record, self._workshop.uids, left)
+        else:
+            self._workshop.registry.save(record)
         make_folder(home, record.uid)
         if not self._workshop.overlay and record.layers:
             copy_tree(self._workshop.layers.path(record.layers[-1]), desktop.disk)

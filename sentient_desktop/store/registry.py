@@ -126,7 +126,7 @@ class Registry:
         Raises:
             LaunchError: a newer program wrote it.
         """
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         connection = sqlite3.connect(path, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -175,6 +175,16 @@ class Registry:
             facts = self._db.table("facts")
             facts.insert({"name": name, "value": default}, pk="name", ignore=True)
             return str(facts.get(name)["value"])
+
+    def save_with_uid(self, record: DesktopRecord, uids: range, left: set[int]) -> None:
+        """Insert the row of a new desktop with a uid of take_uid(), before anybody takes another.
+
+        Raises:
+            UidError: all are taken.
+        """
+        with self._lock:
+            record.uid = self.take_uid(uids, left)
+            self.save(record)
 
     def take_uid(self, uids: range, left: set[int]) -> int:
         """Return the next host uid that no row has and that is not in ``left``.

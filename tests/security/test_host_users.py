@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from e2b import AsyncSandbox
 from sentient_desktop.errors import UidError
 from sentient_desktop.sandbox.uids import HIGH_UIDS, find_uids, owners_below
 from sentient_desktop.store.layers import LayerStore
-from sentient_desktop.store.registry import DesktopRecord, Registry
+from sentient_desktop.store.registry import DesktopRecord, Registry, new_record
 
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root gives desktops uids of their own")
 
@@ -115,3 +116,13 @@ async def test_desktops_of_one_snapshot_share_files_but_no_host_uid(
     for uid, pid in pids.items():
         os.kill(pid, signal.SIGKILL)
         assert uid in HIGH_UIDS
+
+
+def test_last_uid_asked_for_by_many_at_once_is_given_once(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry.db")
+    records = [new_record("base", timeout_s=60) for _ in range(16)]
+    with ThreadPoolExecutor(len(records)) as pool:
+        asked = [pool.submit(registry.save_with_uid, r, range(7000, 7001), set()) for r in records]
+    assert sum(isinstance(one.exception(), UidError) for one in asked) == len(records) - 1
+    assert [record.uid for record in registry.desktops()] == [7000]
+    registry.close()

@@ -215,9 +215,11 @@ class Fleet:
 
     async def kill(self, desktop_id: str) -> None:
         """End a desktop for good: processes, disk, row, and layers only it used."""
-        desktop = self.get(desktop_id)
+        await self._erase(self.get(desktop_id))
+
+    async def _erase(self, desktop: Desktop) -> None:
         await desktop.delete()
-        self.desktops.pop(desktop_id, None)
+        self.desktops.pop(desktop.id, None)
         await self.sweep_layers()
 
     async def snapshot(self, desktop_id: str, name: str | None) -> SnapshotRecord:
@@ -313,7 +315,7 @@ class Fleet:
         if desktop.record.auto_pause:
             await desktop.pause(keep_processes=desktop.record.auto_pause_memory)
         else:
-            await self.kill(desktop.id)
+            await self._erase(desktop)  # again, when an earlier try was cut short
 
     async def shut_down(self) -> None:
         """End all processes; desktops stay on disk and boot again when next used. Idempotent."""

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from sentient_desktop.desktop import Desktop
-from sentient_desktop.errors import DesktopError
 
 FILL_DELAY_S = 0.05
 """Quiet time before a member is booted: whoever just created one runs a first command now."""
@@ -66,7 +65,7 @@ class Pool:
             while not self._creating and (template := self._short()):
                 try:
                     self._members[template].append(await self._make(template))
-                except (DesktopError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - a full disk must not end the filling
                     _log.error("a desktop of the pool could not be made: %s", error)
                     await asyncio.sleep(RETRY_S)
 

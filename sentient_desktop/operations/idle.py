@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 
 from sentient_desktop.desktop import Desktop
-from sentient_desktop.errors import DesktopError
 from sentient_desktop.operations.logs import log_event
 
 MAX_INTERVAL_S = 15.0
@@ -32,7 +31,7 @@ async def suspend_idle_forever(
             elif _is_awake(desktop) and now - desktop.used_at >= idle_s:
                 try:
                     await desktop.pause(keep_processes=True, suspended=True)
-                except DesktopError:
+                except Exception:  # noqa: BLE001 - one desktop must not end this for all
                     _log.exception("desktop %s could not be suspended", desktop.id)
                     continue
                 on_suspend()

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from sentient_desktop.errors import DiskError
 from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
 from sentient_desktop.store.registry import Registry, SnapshotRecord
 from sentient_desktop.store.trees import failure, remove_tree, run_tool_kindly
@@ -67,7 +66,7 @@ class Chains:
             try:
                 await self._merge(below)
                 await sweep()
-            except (DiskError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - one chain must not end the merging of all
                 _log.error("a chain of layers stays as long as it is: %s", error)
 
     async def _merge(self, below: Chain) -> None:

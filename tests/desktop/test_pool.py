@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from e2b import AsyncSandbox
 
 from sentient_desktop import Endpoint, ensure_server, stop_server
@@ -102,3 +103,24 @@ def test_no_member_outlives_a_server_that_stops_or_is_killed(folder: Path) -> No
     ensure_server(folder)
     left = {path.name for path in (folder / "desktops").iterdir()}
     assert not killed.keys() & left
+
+
+@pytest.mark.long
+async def test_registry_that_refuses_for_a_while_ends_neither_the_pool_nor_a_kill(
+    folder: Path, options_for: Any
+) -> None:
+    options = options_for(ensure_server(folder))
+    _wait_until_full(folder)
+    desktop = await AsyncSandbox.create("base", timeout=1, **options)
+    with closing(sqlite3.connect(folder / "registry.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await asyncio.sleep(7)  # SQLite waits 5 s; then making a member and the kill have failed
+        other.execute("ROLLBACK")
+    _wait_until_full(folder)
+    assert desktop.sandbox_id not in {info.sandbox_id for info in await _listed(options)}
+    stop_server(folder)
+    assert list((folder / "desktops").iterdir()) == []
+
+
+async def _listed(options: dict[str, Any]) -> list[Any]:
+    return await AsyncSandbox.list(**options).next_items()

@@ -98,9 +98,9 @@ class Gate:
         if policy != self._dialer.policy or channel is not self._channel:
             uplink = self._uplink
             self.shut()
+            self._dialer.policy, self._channel = policy, channel  # before anybody is let out again
             if uplink is not None:
                 await uplink.ended.wait()
-        self._dialer.policy, self._channel = policy, channel
         channel.on_egress = self._admit
         if policy.mode == "open" and self._uplink is None and self._border.uplinks is not None:
             self._uplink = await self._border.uplinks.connect(jail, uid)

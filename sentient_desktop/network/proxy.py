@@ -47,7 +47,7 @@ class ProxySession:
                     self._http.start_next_cycle()
             except DeniedError as error:
                 await self._refuse(403, f"denied by the sandbox's network policy: {error}")
-            except (UnreachableError, httpcore.ProtocolError) as error:
+            except (UnreachableError, httpcore.ProtocolError, h11.LocalProtocolError) as error:
                 await self._refuse(502, str(error))
             except (_BadRequestError, h11.RemoteProtocolError) as error:
                 await self._refuse(400, str(error))

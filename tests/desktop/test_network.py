@@ -43,6 +43,13 @@ class Answering(BaseHTTPRequestHandler):
     asked: list[str] = []  # noqa: RUF012 - all of them together are the canary's ears
 
     def do_GET(self) -> None:
+        if self.path == "/two-lengths":
+            self.send_response(200)
+            self.send_header("content-length", "3")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"6\r\nlonger\r\n0\r\n\r\n")
+            return
         self.asked.append(self.connection.getsockname()[0])
         body = json.dumps({
             "at": self.connection.getsockname()[0], "path": self.path, "headers": dict(self.headers)
@@ -385,3 +392,12 @@ async def test_decisions_are_logged_in_bounds_and_without_paths(
     assert "allowed: 127.1.1.1" in next(line for line in lines if "allowed.example" in line)
     assert 100 < sum("denied.example" in line for line in lines) <= 240
     assert not any(secret in line for line in lines for secret in ("word", "secret"))
+
+
+async def test_answer_that_belies_its_length_ends_short_and_is_no_failure_of_ours(
+    create: Create, outside: int, gated_folder: Path
+) -> None:
+    desktop = await create(["allowed.example"])
+    await fetch(desktop, f"http://allowed.example:{outside}/two-lengths")
+    assert (await fetch(desktop, f"http://allowed.example:{outside}/"))[0] == "200"
+    assert "LocalProtocolError" not in (gated_folder / "server.jsonl").read_text()

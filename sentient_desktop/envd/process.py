@@ -167,6 +167,7 @@ class ProcessService:
         spec, pty = _spec_of(message), read_object(message, "pty")
         size = None if pty is None else _size_of(pty)
         stdin = read_flag(message, "stdin", default=True)  # absent means with, as in old SDKs
+        await self._desktop.ensure_booted()  # first: each boot has a table of its own
         with self._desktop.commands.starting():
             try:
                 plumbing = _Plumbing.pipes(stdin=stdin) if pty is None else _Plumbing.terminal()

@@ -1,7 +1,11 @@
 """Commands: output, input, signals, deadlines, late listeners, floods, terminals."""
 
 import asyncio
+import os
+import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +232,16 @@ async def test_command_of_a_killed_desktop_says_that_the_desktop_is_gone(
     await desktop.kill()
     with pytest.raises(e2b.TimeoutException, match="was killed or reached its end of life"):
         await command.wait()
+
+
+async def test_quick_commands_that_boot_their_desktop_deliver_their_ends(
+    desktop: AsyncSandbox, data_dir: Path
+) -> None:
+    for _ in range(8):
+        with closing(sqlite3.connect(data_dir / "registry.db")) as connection:
+            query = "SELECT init_pid FROM desktops WHERE id = ?"
+            (pid,) = connection.execute(query, [desktop.sandbox_id]).fetchone()
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.1)
+        runs = [desktop.commands.run("true", timeout=5, request_timeout=10) for _ in range(6)]
+        assert {result.exit_code for result in await asyncio.gather(*runs)} == {0}

@@ -10,8 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -103,22 +102,20 @@ def gated(gated_folder: Path) -> Iterator[Endpoint]:
 
 
 @pytest.fixture
-async def create(
-    gated: Endpoint, options_for: Callable[[Endpoint], dict[str, Any]]
-) -> AsyncIterator[Create]:
-    made: list[AsyncSandbox] = []
+def options(gated: Endpoint, options_for: Callable[[Endpoint], dict[str, Any]]) -> dict[str, Any]:
+    return options_for(gated)
+
+
+@pytest.fixture
+def create(create: Create) -> Create:
+    """Make desktops that may go only where they are told, if they are told."""
 
     async def make(allow: list[str] | None = None, **choices: Any) -> AsyncSandbox:
         if allow is not None:
             choices["network"] = {"allow_out": allow, "deny_out": [ALL]}
-        desktop = await AsyncSandbox.create("base", **options_for(gated), **choices)
-        made.append(desktop)
-        return desktop
+        return await create("base", **choices)
 
-    yield make
-    for desktop in made:
-        with suppress(SandboxException):
-            await desktop.kill()
+    return make
 
 
 async def fetch(desktop: AsyncSandbox, url: str, *more: str) -> tuple[str, str]:

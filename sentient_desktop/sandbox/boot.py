@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -216,8 +217,7 @@ class Spawner:
                 _first_sign(channel, ended, info_reader, log), on_spawn(pid)
             )
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _kill_unready(pid)
             await channel.aclose()
             raise
         finally:
@@ -242,6 +242,22 @@ class Spawner:
         self._socket.close()
         self._process.kill()
         self._process.wait()
+
+
+def _kill_unready(pid: int) -> None:
+    """SIGKILL a bubblewrap that may still be setting up, and its child.
+
+    The child first waits for the parent's word, and only then asks to die with it: a parent killed
+    before leaves it waiting for ever.
+    """
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGSTOP)  # no further child from here on
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
+            time.sleep(0.0002)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 async def _first_sign(

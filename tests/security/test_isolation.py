@@ -1,6 +1,8 @@
 """Nothing gets out: a matrix of attempts with their expected ends, and canaries for walls."""
 
+import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from sentient_desktop.sandbox.factory import JailFactory
 from sentient_desktop.sandbox.probe import explain, probe_with
 from sentient_desktop.sandbox.runtime import ensure_template
 from sentient_desktop.settings import Limits
+from sentient_desktop.state import read_start_time
 from sentient_desktop.store.layers import LayerStore, make_folder, make_skeleton
 
 
@@ -102,6 +105,36 @@ async def test_probe_below_a_private_folder_reports_success(workshop: Any) -> No
     report = await probe_with(spawner, factory, folder)
     assert report.ok, report.detail
     assert not list(folder.glob("probe-*"))
+
+
+async def test_boot_given_up_early_leaves_no_child_of_bubblewrap(workshop: Any) -> None:
+    spawner, factory, folder = workshop
+    children: list[tuple[int, int | None]] = []
+
+    async def give_up(pid: int) -> None:
+        path = Path(f"/proc/{pid}/task/{pid}/children")
+        while not (found := path.read_text().split()):
+            pass
+        os.kill(pid, signal.SIGSTOP)  # most likely before it lets its child go on
+        children.append((int(found[0]), read_start_time(int(found[0]))))
+        raise RuntimeError("given up")
+
+    home = _home(folder)
+    for _ in range(10):
+        with pytest.raises(RuntimeError, match="given up"):
+            await spawner.boot(
+                factory.make(home, [], overlay=True),
+                uid=_uid(),
+                log=folder / "log",
+                on_exit=lambda _pid, _status: None,
+                on_spawn=give_up,
+            )
+    for pid, start in children:
+        for _ in range(500):
+            if read_start_time(pid) != start:
+                break
+            await asyncio.sleep(0.01)
+        assert read_start_time(pid) != start
 
 
 async def test_boot_that_fails_says_why(workshop: Any) -> None:

@@ -32,7 +32,7 @@ LAST_WORDS_S = 2.0
 _RPC = re.compile(r"^/(process|filesystem)\.(?:Process|Filesystem)/([A-Z][A-Za-z]{1,30})$")
 _ENVD = frozenset({"/files", "/health", "/envs", "/metrics", "/init", "/files/compose"})
 _INTERPRETER = frozenset({"/execute", "/contexts", "/health"})
-_CREATES = frozenset({"/sandboxes", "/v2/sandboxes"})
+_CREATES = re.compile(r"(/v2)?/sandboxes(/[^/]+/fork)?")
 
 _log = logging.getLogger(__name__)
 
@@ -98,8 +98,8 @@ class Gate:
         return fleet.desktops.get(desktop_id) if fleet else None
 
     def _refuses(self, scope: Scope, desktop_id: str) -> bool:
-        creates = not desktop_id and scope["method"] == "POST" and scope["path"] in _CREATES
-        return self._closed or (self.draining and creates)
+        creates = not desktop_id and scope["method"] == "POST" and _CREATES.fullmatch(scope["path"])
+        return self._closed or (self.draining and bool(creates))
 
     def _note(self, passage: _Passage, desktop_id: str, port: int) -> None:
         scope = passage.scope

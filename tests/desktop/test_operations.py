@@ -56,6 +56,8 @@ async def test_stopped_server_drains_and_exits_with_zero(serve: Serve, options_f
             await asyncio.sleep(0.01)  # the signal has not arrived yet
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
+        fork = f"/sandboxes/{desktop.sandbox_id}/fork"
+        assert (await client.post(fork, json={}, headers=key)).status_code == 503
         assert (await client.get("/sandboxes", headers=key)).status_code == 200
     assert (await short.wait()).stdout == "done\n"
     with pytest.raises(SandboxException, match="ended with its desktop's processes"):

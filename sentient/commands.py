@@ -15,7 +15,7 @@ from rich.table import Table
 from nodes.state import Input
 from sentient import desktop_commands, doctor
 from sentient.progress import Progress
-from sentient.reports import as_json, exit_code, print_ending, print_json
+from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Ending, Runs, new_thread_id
 from sentient.text import printable
 from tools.connection import Connection
@@ -214,12 +214,7 @@ def _pass_on(stream: TextIO) -> Sink:
 def doctor_command(json: Json = False) -> None:
     """Check that this machine can run desktops, and say what to do if it cannot."""
     checks = _run(doctor.examine(_settings()))
-    if json:
-        print_json([vars(check) for check in checks])
-    else:
-        for check in checks:
-            mark = "ok  " if check.ok else "FAIL"
-            sys.stdout.write(f"{mark}  {check.name:<14} {printable(check.detail)}\n")
+    print_checks(checks, json=json)
     if not all(check.ok for check in checks):
         raise typer.Exit(ExitCode.ENVIRONMENT)
 

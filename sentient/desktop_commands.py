@@ -11,7 +11,7 @@ from e2b import CommandExitException, TimeoutException
 from e2b_code_interpreter import AsyncSandbox
 
 from sentient.doctor import explain_isolation
-from sentient.reports import print_json
+from sentient.reports import print_checks, print_json
 from sentient.text import printable
 from sentient_desktop.sandbox.remedies import apparmor_profile
 from tools.connection import Connection
@@ -201,12 +201,7 @@ def doctor_command(
         sys.stdout.write(apparmor_profile())
         return
     checks = explain_isolation()
-    if json:
-        print_json([vars(check) for check in checks])
-    else:
-        for check in checks:
-            mark = "ok  " if check.ok else "FAIL"
-            sys.stdout.write(f"{mark}  {check.name:<16} {printable(check.detail)}\n")
+    print_checks(checks, json=json)
     if not checks[-1].ok:
         raise typer.Exit(ExitCode.ENVIRONMENT)
 

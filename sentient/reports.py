@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from nodes.state import Report, State
+from sentient.doctor import Check
 from sentient.runs import Ending
 from sentient.text import plural, printable
 from tools.errors import ExitCode
@@ -43,6 +45,16 @@ def as_json(ending: Ending, patch: str) -> dict[str, Any]:
 def print_json(data: Any) -> None:
     """Write one JSON value to stdout."""
     sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
+
+
+def print_checks(checks: Sequence[Check], *, json: bool) -> None:
+    """Write what the doctor found: a line each, or one JSON value."""
+    if json:
+        print_json([vars(check) for check in checks])
+        return
+    for check in checks:
+        mark = "ok  " if check.ok else "FAIL"
+        sys.stdout.write(f"{mark}  {check.name:<16} {printable(check.detail)}\n")
 
 
 def print_ending(ending: Ending, patch: str, console: Console, *, applied: str = "") -> None:

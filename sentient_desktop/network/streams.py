@@ -53,7 +53,7 @@ class Wire(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Refuse: TLS is the two ends' business, it is only carried here."""
-        raise NotImplementedError
+        raise NotImplementedError("streams to desktops carry TLS, they do not speak it")
 
     def get_extra_info(self, info: str) -> Any:
         """Return what the transport knows."""

@@ -240,6 +240,8 @@ class Spawner:
         if self._reader is not None and not self._reader.done():
             self._reader.cancel()
         self._socket.close()
+        for pid in _stop(self._process.pid):  # one that was just started may not die with it
+            _kill_unready(pid)
         self._process.kill()
         self._process.wait()
 
@@ -250,14 +252,24 @@ def _kill_unready(pid: int) -> None:
     The child first waits for the parent's word, and only then asks to die with it: a parent killed
     before leaves it waiting for ever.
     """
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGSTOP)  # no further child from here on
-        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
-            time.sleep(0.0002)
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGKILL)
+    for child in _stop(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _stop(pid: int) -> list[int]:
+    """SIGSTOP a process, so that it starts no other; return its children. Blocks for a moment."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TtZX":
+                break
+            time.sleep(0.0002)
+        return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 async def _first_sign(

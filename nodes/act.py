@@ -4,12 +4,13 @@ from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 
 from nodes.context import Step, Update
 from nodes.state import State
+from tools.changes import changed_files
 from tools.errors import ToolError
 from tools.toolbox import carry_out
 
 
 async def act(state: State, step: Step) -> Update:
-    """Reads the last message; writes a tool message for each of its calls.
+    """Reads the last message; writes a tool message for each of its calls, and `changed`.
 
     A call that fails for a reason of its own, or that is malformed, is answered with the reason.
     """
@@ -29,7 +30,7 @@ async def act(state: State, step: Step) -> Update:
     for bad in decision.invalid_tool_calls:
         reason = f"error: the arguments are not valid JSON: {bad.get('error') or 'unknown reason'}"
         answers.append(ToolMessage(reason, tool_call_id=bad.get("id") or "unknown"))
-    return {"messages": answers}
+    return {"messages": answers, **await changed_files(desktop, state["base"]["commit"])}
 
 
 def _file_name(call_id: str) -> str:

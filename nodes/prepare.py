@@ -55,6 +55,8 @@ async def prepare(state: State, step: Step) -> Update:
         "attempt": 0,
         "steps": 0,
         "handed_in": False,
+        "changed": [],
+        "changed_count": 0,
         "doubts": [],
         "gave_up": "",
         "findings": [],

@@ -150,6 +150,10 @@ class State(Input, total=False):
     """What the coder itself is unsure of; shown in the report, blocks nothing."""
     gave_up: str
     """Why no further attempt makes sense; empty while there is hope."""
+    changed: list[str]
+    """Repository files that differ from the base after the last `act`, at most 200 names."""
+    changed_count: int | None
+    """How many files differ in all; None when git in the desktop cannot tell."""
     verdict: Verdict
     findings: list[Finding]
     best: Candidate

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from nodes.state import Input
 from sentient import desktop_commands, doctor
+from sentient.endings import Ending
 from sentient.progress import Progress
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
-from sentient.runs import Ending, Runs, new_thread_id
+from sentient.runs import Runs, new_thread_id
 from sentient.text import printable
 from tools.connection import Connection
 from tools.desktop import Desktop, Execution, Sink

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from nodes.state import Report, State
 from sentient.doctor import Check
-from sentient.runs import Ending
+from sentient.endings import Ending
 from sentient.text import plural, printable
 from tools.errors import ExitCode
 

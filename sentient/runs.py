@@ -1,46 +1,26 @@
-"""Runs the engineering graph for the command line: lease, saver, events, signals, clean-up."""
+"""Runs the engineering graph for the command line: threads started, resumed, looked at."""
 
-import asyncio
-import signal
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from checkpoints.lease import is_leased, thread_lease
 from checkpoints.ledger import Ledger, Row
-from checkpoints.sqlite import open_saver
-from graphs.engineering import make_graph
-from nodes.desktops import OWNER
-from nodes.state import Input, State
-from tools.connection import Connection
-from tools.desktop import delete_snapshot, kill_desktops
+from nodes.state import Input
+from sentient.endings import Ending, read_ending
+from sentient.forgetting import forget
+from sentient.opening import config_of, open_graph
+from sentient.signals import Listen, drain_on_signal
 from tools.errors import SentientError, UsageError
 from tools.settings import Settings
 from tools.source import is_url, refuse_credentials, resolved
 
-Listen = Callable[[dict[str, Any]], None]
-
 UNSTARTED = frozenset({(), ("prepare",), ("planner",), ("__start__",)})
 """Where a failed run holds no work yet: nothing of it is kept."""
-
-
-@dataclass
-class Ending:
-    """How a run ended, and the state it left."""
-
-    thread: str
-    kind: Literal["finished", "waiting", "running", "stopped"]
-    state: State
-    question: Any = field(default=None)
 
 
 class Runs:
@@ -50,11 +30,6 @@ class Runs:
         self.settings = settings
         self.ledger = Ledger(settings.home / "ledger.db")
         self._leases = settings.home / "leases"
-
-    @asynccontextmanager
-    async def _graph(self) -> AsyncIterator[CompiledStateGraph[Any, Any, Any, Any]]:
-        async with open_saver(self.settings.home / "checkpoints.db") as saver:
-            yield make_graph(saver, self.settings)
 
     async def start(self, given: Input, thread: str, listen: Listen) -> Ending:
         """Run a new thread to its end, a question, or a signal.
@@ -78,7 +53,7 @@ class Runs:
                 return await self._drive(given, thread, listen)
             except SentientError as error:
                 if await self._is_unstarted(thread):
-                    await self.forget(thread)
+                    await forget(self.settings, self.ledger, thread)
                     error.thread = ""
                 raise
 
@@ -112,8 +87,8 @@ class Runs:
         return ending
 
     async def _read(self, thread: str) -> Ending:
-        async with self._graph() as graph:
-            return await _ending(graph, thread)
+        async with open_graph(self.settings) as graph:
+            return await read_ending(graph, thread)
 
     def threads(self) -> list[Row]:
         """All threads, the one that changed last first, with the status that is true now."""
@@ -131,52 +106,31 @@ class Runs:
         return row
 
     async def _drive(self, given: Any, thread: str, listen: Listen) -> Ending:
-        control, config = RunControl(), _config(thread)
-        async with self._graph() as graph:
+        control, config = RunControl(), config_of(thread)
+        async with open_graph(self.settings) as graph:
             try:
-                with _drain_on_signal(control, listen):
+                with drain_on_signal(control, listen):
                     async for event in graph.astream(
                         given, config, stream_mode="custom", control=control
                     ):
                         listen(event)
             except GraphDrained:
                 self.ledger.save_thread(thread, status="stopped")
-                ending = await _ending(graph, thread)
+                ending = await read_ending(graph, thread)
                 ending.kind = "stopped"
                 return ending
             except SentientError as error:
                 self.ledger.save_thread(thread, status="failed", detail=str(error.args[0]))
                 error.thread = thread
                 raise
-            ending = await _ending(graph, thread)
+            ending = await read_ending(graph, thread)
             if ending.kind == "waiting":
                 self.ledger.save_thread(thread, status="waiting")
             return ending
 
     async def _is_unstarted(self, thread: str) -> bool:
-        async with self._graph() as graph:
-            return (await graph.aget_state(_config(thread))).next in UNSTARTED
-
-    async def forget(self, thread: str) -> None:
-        """Remove a thread: its desktops and snapshots, its checkpoints, its lines in the ledger."""
-        connection = Connection(self.settings)
-        async with open_saver(self.settings.home / "checkpoints.db") as saver:
-            snapshots = await _snapshots(make_graph(saver, self.settings), thread)
-            with suppress(SentientError):  # without a server there is nothing to remove there
-                await kill_desktops(connection, {OWNER: thread})
-                for snapshot in snapshots:
-                    await delete_snapshot(connection, snapshot)
-            await saver.adelete_thread(thread)
-        self.ledger.forget_thread(thread)
-
-
-async def _snapshots(graph: CompiledStateGraph[Any, Any, Any, Any], thread: str) -> set[str]:
-    """Every snapshot that a checkpoint of the thread names."""
-    found: set[str] = set()
-    async for item in graph.aget_state_history(_config(thread)):
-        found.add(item.values.get("desktop", {}).get("snapshot", ""))
-        found.add(item.values.get("base_snapshot", ""))
-    return found - {""}
+        async with open_graph(self.settings) as graph:
+            return (await graph.aget_state(config_of(thread))).next in UNSTARTED
 
 
 def _absolute(given: Input) -> Input:
@@ -192,36 +146,3 @@ def new_thread_id(source: str) -> str:
     """A readable id that is not taken: the source's last word and six random hex digits."""
     word = "".join(c if c.isalnum() else "-" for c in Path(source.rstrip("/")).stem.lower())
     return f"{word.strip('-')[:24] or 'thread'}-{uuid.uuid4().hex[:6]}"
-
-
-def _config(thread: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": thread}}
-
-
-async def _ending(graph: CompiledStateGraph[Any, Any, Any, Any], thread: str) -> Ending:
-    snapshot = await graph.aget_state(_config(thread))
-    state: State = snapshot.values  # type: ignore[assignment]
-    if snapshot.interrupts:
-        return Ending(thread, "waiting", state, snapshot.interrupts[0].value)
-    finished = bool(state) and not snapshot.next
-    return Ending(thread, "finished" if finished else "stopped", state)
-
-
-@contextmanager
-def _drain_on_signal(control: RunControl, listen: Listen) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: finish this step and save; once more: stop at once."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def stop() -> None:
-        if control.drain_requested and task is not None:
-            task.cancel()
-        control.request_drain("signal")
-        listen({"node": "", "event": "draining"})
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

@@ -1,16 +1,144 @@
 """The default saver: one SQLite file for all threads of a user."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiosqlite
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from checkpoints.deltas import settled
+
 BUSY_TIMEOUT_MS = 5000
 """How long a writer waits for another process's transaction."""
+
+TABLES = ("checkpoints", "writes")
+KEY = "thread_id, checkpoint_ns, checkpoint_id"
+OF_RUNS = (
+    f"SELECT {KEY} FROM checkpoints WHERE json_extract(CAST(metadata AS TEXT), '$.run_id')"
+    " IN (SELECT value FROM json_each(?))"
+)
+Place = tuple[str, str, str]
+"""Where a checkpoint is: thread, namespace, id."""
+
+
+class SqliteSaver(AsyncSqliteSaver):
+    """The library's saver with what it lacks: copies of threads, and deletion of parts of them.
+
+    Each of these is one transaction on a connection of its own, so no other writer sees half of
+    it and a crash leaves all or nothing. Callers hold the leases of the threads they change.
+    """
+
+    def __init__(
+        self, connection: aiosqlite.Connection, path: Path, serde: SerializerProtocol
+    ) -> None:
+        super().__init__(connection, serde=serde)
+        self._path = path
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy every checkpoint with its writes, under the same checkpoint ids.
+
+        Raises:
+            ValueError: the target thread has checkpoints already.
+        """
+        async with self._transaction() as inside:
+            taken = "SELECT 1 FROM checkpoints WHERE thread_id = ? LIMIT 1"
+            if await inside.conn.execute_fetchall(taken, (str(target_thread_id),)):
+                raise ValueError(f"thread {target_thread_id} has checkpoints already")
+            for table in TABLES:
+                columns = await inside.conn.execute_fetchall(f"PRAGMA table_info({table})")
+                names = ", ".join(name for _, name, *_ in columns if name != "thread_id")
+                await inside.conn.execute(
+                    f"INSERT INTO {table} (thread_id, {names})"
+                    f" SELECT ?, {names} FROM {table} WHERE thread_id = ?",
+                    (str(target_thread_id), str(source_thread_id)),
+                )
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete the threads (`delete`), or all but the newest checkpoint of each namespace.
+
+        Raises:
+            NotImplementedError: a thread has delta channels of an unknown kind; none was changed.
+        """
+        if isinstance(thread_ids, str):
+            raise TypeError("thread_ids must be a sequence of thread ids, not one of them")
+        if strategy not in ("keep_latest", "delete"):
+            raise ValueError(f"{strategy!r} is no strategy: use keep_latest or delete")
+        async with self._transaction() as inside:
+            for thread in map(str, thread_ids):
+                kept: list[Place] = []
+                if strategy == "keep_latest":
+                    kept = await _newest(inside, thread)
+                    for place in kept:
+                        await _settle(inside, place)
+                await _delete_all_but(inside, thread, kept)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints whose metadata name these as `run_id`, with their writes.
+
+        A checkpoint of another run that follows a deleted one becomes the first of its line.
+
+        Raises:
+            NotImplementedError: such a follower has delta channels of an unknown kind.
+        """
+        runs = json.dumps([str(run) for run in run_ids])
+        followers = (
+            f"SELECT {KEY} FROM checkpoints WHERE (thread_id, checkpoint_ns, parent_checkpoint_id)"
+            f" IN ({OF_RUNS}) AND ({KEY}) NOT IN ({OF_RUNS})"
+        )
+        async with self._transaction() as inside:
+            for place in await inside.conn.execute_fetchall(followers, (runs, runs)):
+                await _settle(inside, (place[0], place[1], place[2]))
+            for table in reversed(TABLES):
+                query = f"DELETE FROM {table} WHERE ({KEY}) IN ({OF_RUNS})"
+                await inside.conn.execute(query, (runs,))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSqliteSaver]:
+        async with _connect(self._path) as connection:
+            await connection.execute("BEGIN IMMEDIATE")
+            inside = AsyncSqliteSaver(connection, serde=self.serde)
+            inside.is_setup = True  # setting up would end the transaction
+            yield inside
+            await connection.commit()
+
+
+async def _newest(saver: AsyncSqliteSaver, thread: str) -> list[Place]:
+    """The newest checkpoint of each namespace of a thread."""
+    query = (
+        "SELECT thread_id, checkpoint_ns, MAX(checkpoint_id) FROM checkpoints"
+        " WHERE thread_id = ? GROUP BY checkpoint_ns"
+    )
+    rows = await saver.conn.execute_fetchall(query, (thread,))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def _settle(saver: AsyncSqliteSaver, place: Place) -> None:
+    """Make a checkpoint independent of its ancestors."""
+    names = ("thread_id", "checkpoint_ns", "checkpoint_id")
+    found = await saver.aget_tuple({"configurable": dict(zip(names, place, strict=True))})
+    if found is None or found.parent_config is None:
+        return
+    whole = await settled(saver, found)
+    kind, data = saver.serde.dumps_typed(whole.checkpoint)
+    metadata = json.dumps(whole.metadata, ensure_ascii=False).encode()
+    query = (
+        "UPDATE checkpoints SET type = ?, checkpoint = ?, metadata = ?,"
+        f" parent_checkpoint_id = NULL WHERE ({KEY}) = (?, ?, ?)"
+    )
+    await saver.conn.execute(query, (kind, data, metadata, *place))
+
+
+async def _delete_all_but(saver: AsyncSqliteSaver, thread: str, kept: Sequence[Place]) -> None:
+    for table in TABLES:
+        query = f"DELETE FROM {table} WHERE thread_id = ?" + f" AND ({KEY}) <> (?, ?, ?)" * len(
+            kept
+        )
+        await saver.conn.execute(query, (thread, *(part for place in kept for part in place)))
 
 
 def _make_private(path: Path) -> None:
@@ -19,17 +147,24 @@ def _make_private(path: Path) -> None:
 
 
 @asynccontextmanager
-async def open_saver(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    async with aiosqlite.connect(path) as connection:
+        await connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        await connection.execute("PRAGMA journal_mode=WAL")
+        await connection.execute("PRAGMA synchronous=FULL")
+        yield connection
+
+
+@asynccontextmanager
+async def open_saver(path: Path) -> AsyncIterator[SqliteSaver]:
     """Open, or make, the checkpoint database at `path`, readable by its owner only.
 
     WAL with synchronous=FULL: a checkpoint that was acknowledged survives power loss. Values are
     plain data and messages; strict msgpack refuses to construct anything else.
     """
     await asyncio.to_thread(_make_private, path)
-    async with aiosqlite.connect(path) as connection:
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute("PRAGMA synchronous=FULL")
-        await connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+    async with _connect(path) as connection:
+        serde = JsonPlusSerializer(allowed_msgpack_modules=None)
+        saver = SqliteSaver(connection, path, serde)
         await saver.setup()
         yield saver

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
 from checkpoints.ledger import Ledger
 from graphs import routing
+from graphs.durable import DurableGraph
 from nodes.act import act
 from nodes.approval import approval
 from nodes.coder import coder
@@ -54,13 +53,10 @@ def make_graph(
     checkpointer: BaseCheckpointSaver[str] | None = None,
     settings: Settings | None = None,
     model: Model | None = None,
-) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Compile the graph. Nothing is started or opened before the first node runs.
-
-    With a saver, durability is `sync` for every run unless the caller asks for another; `exit` is
-    refused. Without one, as the Agent Server wants it, durability is the caller's.
-    """
-    services = make_services(settings or Settings(), model)
+) -> DurableGraph:
+    """Compile the graph. Nothing is started or opened before the first node runs."""
+    settings = settings or Settings()
+    services = make_services(settings, model)
     builder = StateGraph(State, input_schema=Input)
     for role in (prepare, planner, approval, coder, act, tester, reviewer, deliver):
         builder.add_node(role.__name__, node(services, role), retry_policy=LOST_DESKTOP)
@@ -74,8 +70,8 @@ def make_graph(
     builder.add_conditional_edges("reviewer", routing.after_reviewer)
     builder.set_finish_point("deliver")
     compiled = builder.compile(checkpointer=checkpointer, name="engineering")
-    durability = {} if checkpointer is None else {"__pregel_durability": "sync"}
-    return compiled.with_config(recursion_limit=RECURSION_LIMIT, configurable=durability)
+    durable = DurableGraph(leases=settings.home / "leases", **vars(compiled))
+    return durable.with_config(recursion_limit=RECURSION_LIMIT)
 
 
 graph = make_graph()

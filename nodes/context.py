@@ -16,7 +16,6 @@ from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
 from nodes.state import State
 from tools.desktop import Desktop
-from tools.errors import UsageError
 from tools.settings import Settings
 
 Update = dict[str, Any]
@@ -113,8 +112,6 @@ def node(services: Services, role: Role) -> Node:
 
     async def run(state: State, config: RunnableConfig) -> Update:
         configurable = config.get("configurable", {})
-        if configurable.get("__pregel_durability") == "exit":
-            raise UsageError("durability 'exit' loses work on a crash; use 'sync'")
         owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
         step = Step(services, state, owner, role.__name__)
         step.emit("started")

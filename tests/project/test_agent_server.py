@@ -56,7 +56,7 @@ async def test_agent_server_runs_the_engineering_graph(server: str, repo: Repo) 
     async with get_client(url=server) as client:
         thread = await client.threads.create()
         state = await client.runs.wait(
-            thread["thread_id"], "engineering", input={"source": str(repo())}, durability="sync"
+            thread["thread_id"], "engineering", input={"source": str(repo())}
         )
     assert "__error__" not in state, state
     assert state["report"]["status"] == "verified"

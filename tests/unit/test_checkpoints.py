@@ -1,13 +1,11 @@
-"""Saver, ledger and lease on real files."""
+"""Saver and ledger on real files."""
 
-import multiprocessing
 import sqlite3
 from pathlib import Path
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 
-from checkpoints.lease import ThreadBusyError, thread_lease
 from checkpoints.ledger import Ledger
 from checkpoints.sqlite import open_saver
 
@@ -72,25 +70,3 @@ def test_ledger_file_is_private_sqlite(ledger: Ledger, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.db") as other:
         assert other.execute("select id, status from threads").fetchall() == [("t", "running")]
     other.close()
-
-
-def _hold(folder: Path, ready: "multiprocessing.synchronize.Event") -> None:
-    with thread_lease(folder, "t"):
-        ready.set()
-        multiprocessing.Event().wait()
-
-
-def test_lease_second_process_is_refused_until_the_first_dies(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    holder = context.Process(target=_hold, args=(tmp_path, ready))
-    holder.start()
-    assert ready.wait(60)
-    with pytest.raises(ThreadBusyError, match=f"THREAD_BUSY.*{holder.pid}"):
-        thread_lease(tmp_path, "t").__enter__()
-    with thread_lease(tmp_path, "another"):
-        pass
-    holder.kill()
-    holder.join()
-    with thread_lease(tmp_path, "t"):
-        pass

@@ -1,0 +1,111 @@
+"""`DurableGraph`: a compiled graph that keeps one run a thread, and saves before it goes on."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateUpdate
+
+from checkpoints.lease import holding, lease_for_run, thread_lease
+from tools.errors import UsageError
+
+DURABILITY = "__pregel_durability"
+"""Where LangGraph looks for the durability of a run that is given none; subgraphs inherit it."""
+
+LENT_SAVER = "__pregel_checkpointer"
+"""Where a parent graph, or the Agent Server, puts the saver that a run uses."""
+
+
+class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
+    """Holds the thread's lease for every run and every update, whoever asks for it.
+
+    LangGraph's other asynchronous entries (`ainvoke`, `abatch`, `astream_events`) end in
+    `astream`; copies, which the Agent Server makes for each run, are of this class too.
+    """
+
+    def __init__(self, *, leases: Path, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.leases = leases
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> AsyncIterator[Any]:
+        """Run as LangGraph does, with durability `sync` and the thread's lease.
+
+        The lease is given back when the stream ends, fails, is cancelled or closed.
+
+        Raises:
+            ThreadBusyError: the thread is being run.
+            UsageError: durability `exit` is asked for.
+        """
+        config = self._synchronous(config, options)
+        thread = config["configurable"].get("thread_id")
+        if thread is None:  # nothing to resume, and nobody to share it with
+            async for item in self._run(input, config, options):
+                yield item
+            return
+        async with (
+            lease_for_run(self.leases, str(thread)) as lease,
+            aclosing(self._run(input, config, options)) as stream,
+        ):
+            while True:
+                # only within the run: our caller's context does not hold the lease
+                with holding(lease):
+                    try:
+                        item = await anext(stream)
+                    except StopAsyncIteration:
+                        return
+                yield item
+
+    def _run(
+        self, input: Any, config: RunnableConfig, options: dict[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        return cast("AsyncGenerator[Any, None]", super().astream(input, config, **options))
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """Refuse: the nodes are asynchronous."""
+        raise UsageError("this graph runs asynchronously", hint="use ainvoke or astream")
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Update as LangGraph does, holding the thread's lease; `aupdate_state` ends here.
+
+        Raises:
+            ThreadBusyError: the thread is being run.
+        """
+        async with lease_for_run(self.leases, self._thread(config)):
+            return await super().abulk_update_state(config, supersteps)
+
+    def bulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """The same for savers that block; `update_state` ends here."""
+        with thread_lease(self.leases, self._thread(config)) as lease, lease.in_use():
+            return super().bulk_update_state(config, supersteps)
+
+    def _thread(self, config: RunnableConfig) -> str:
+        return str(self._merged(config)["configurable"].get("thread_id"))
+
+    def _merged(self, config: RunnableConfig | None) -> RunnableConfig:
+        """The configuration as the run will see it: the graph's, the caller's, a parent's."""
+        return ensure_config(merge_configs(self.config, config))
+
+    def _synchronous(
+        self, config: RunnableConfig | None, options: dict[str, Any]
+    ) -> RunnableConfig:
+        """Take durability out of the options; in its place is `sync` wherever there is a saver."""
+        merged = self._merged(config)
+        wanted = {options.pop("durability", None), merged["configurable"].get(DURABILITY)}
+        if "exit" in wanted or options.pop("checkpoint_during", None) is False:
+            raise UsageError("durability 'exit' loses work on a crash; use 'sync'")
+        saver = merged["configurable"].get(LENT_SAVER, self.checkpointer)
+        durability = "sync" if saver else "async"  # LangGraph fails at `sync` without a saver
+        return {
+            **(config or {}),
+            "configurable": {**merged["configurable"], DURABILITY: durability},
+        }

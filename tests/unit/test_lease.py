@@ -1,0 +1,159 @@
+"""One run a thread: processes, tasks of one process, and what a holder's death leaves."""
+
+import asyncio
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from checkpoints.lease import (
+    ThreadBusyError,
+    held_lease,
+    is_leased,
+    lease_for_run,
+    take_lease,
+    thread_lease,
+)
+
+
+def _hold(folder: Path, ready: "multiprocessing.synchronize.Event") -> None:
+    with thread_lease(folder, "t"):
+        ready.set()
+        multiprocessing.Event().wait()
+
+
+def test_lease_second_process_is_refused_until_the_first_dies(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path, ready))
+    holder.start()
+    assert ready.wait(60)
+    with pytest.raises(ThreadBusyError, match=f"THREAD_BUSY.*{holder.pid}"):
+        thread_lease(tmp_path, "t").__enter__()
+    with thread_lease(tmp_path, "another"):
+        pass
+    holder.kill()
+    holder.join()
+    with thread_lease(tmp_path, "t"):
+        pass
+
+
+def test_lease_each_one_has_a_token_of_its_own_and_knows_its_predecessors(tmp_path: Path) -> None:
+    tokens = []
+    for _ in range(3):
+        with thread_lease(tmp_path, "t") as lease:
+            tokens.append(lease.token)
+            assert [lease.is_successor_of(token) for token in tokens] == [
+                True for _ in tokens[:-1]
+            ] + [False]
+    assert len(set(tokens)) == 3
+    assert not lease.is_successor_of("")
+    with thread_lease(tmp_path, "another") as other:
+        assert not any(other.is_successor_of(token) for token in tokens)
+
+
+def test_lease_of_another_boot_or_home_is_no_predecessor(tmp_path: Path) -> None:
+    with thread_lease(tmp_path / "a", "t") as theirs:
+        pass
+    for _ in range(2):
+        with thread_lease(tmp_path / "b", "t") as ours:
+            assert not ours.is_successor_of(theirs.token)
+    boot, record, _ = ours.token.split("/")
+    assert ours.is_successor_of(f"{boot}/{record}/1")
+    assert not ours.is_successor_of(f"another-boot/{record}/1")
+
+
+@pytest.mark.parametrize("left", ["", "{", "[]", '{"number": 7'])
+def test_lease_record_damaged_by_power_loss_is_written_anew(tmp_path: Path, left: str) -> None:
+    with thread_lease(tmp_path, "t") as before:
+        pass
+    [record] = tmp_path.glob("*.json")
+    record.write_text(left)
+    with thread_lease(tmp_path, "t") as after:
+        assert json.loads(record.read_text())["pid"] == os.getpid()
+        assert not after.is_successor_of(before.token)
+
+
+def test_lease_asking_for_it_never_keeps_anybody_from_taking_it(tmp_path: Path) -> None:
+    assert not is_leased(tmp_path, "t")
+    with thread_lease(tmp_path, "t"):
+        assert is_leased(tmp_path, "t")
+    assert not is_leased(tmp_path, "t")
+    probe = multiprocessing.get_context("spawn").Process(target=_ask_for_ever, args=(tmp_path,))
+    probe.start()
+    try:
+        for _ in range(2000):
+            take_lease(tmp_path, "t").release()
+    finally:
+        probe.kill()
+        probe.join()
+
+
+def _ask_for_ever(folder: Path) -> None:
+    while True:
+        is_leased(folder, "t")
+
+
+async def test_lease_two_runs_of_one_process_one_wins(tmp_path: Path) -> None:
+    won, lost = asyncio.Event(), asyncio.Event()
+
+    async def run() -> str:
+        try:
+            async with lease_for_run(tmp_path, "t"):
+                won.set()
+                await lost.wait()
+                return "ran"
+        except ThreadBusyError:
+            lost.set()
+            return "busy"
+
+    assert sorted(await asyncio.gather(run(), run())) == ["busy", "ran"]
+
+
+async def test_lease_held_here_serves_one_run_after_another_never_two(tmp_path: Path) -> None:
+    async def run(mine: str) -> str:
+        try:
+            async with lease_for_run(tmp_path, "t") as lease:
+                assert lease.token == mine
+                await asyncio.sleep(0.05)
+                return "ran"
+        except ThreadBusyError:
+            return "busy"
+
+    with thread_lease(tmp_path, "t") as held:
+        assert await run(held.token) == "ran"
+        assert await run(held.token) == "ran"
+        assert sorted(await asyncio.gather(run(held.token), run(held.token))) == ["busy", "ran"]
+    assert held_lease(tmp_path, "t") is None
+
+
+async def test_lease_task_that_outlives_the_holder_has_no_right(tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def later() -> None:
+        await go.wait()
+        assert held_lease(tmp_path, "t") is None
+
+    with thread_lease(tmp_path, "t"):
+        task = asyncio.create_task(later())
+        await asyncio.sleep(0)
+    go.set()
+    await task
+
+
+async def test_lease_cancelled_while_it_is_taken_is_given_back(tmp_path: Path) -> None:
+    for turns in range(6):
+        taking = asyncio.create_task(lease_for_run(tmp_path, "t").__aenter__())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not taking.done():
+            taking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await taking
+        for _ in range(200):
+            if not is_leased(tmp_path, "t"):
+                break
+            await asyncio.sleep(0.01)
+        assert not is_leased(tmp_path, "t")

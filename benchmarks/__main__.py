@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks.commands import measure_commands, measure_density
+from benchmarks.durability import measure_durability
 from benchmarks.files import measure_files
 from benchmarks.interpreter import measure_interpreter
 from benchmarks.lifecycle import measure_lifecycle, measure_snapshots
@@ -19,6 +20,7 @@ GROUPS: dict[str, tuple[Callable[[Subject, int], Awaitable[list[Row]]], int, int
     "files": (measure_files, 300, 30),
     "interpreter": (measure_interpreter, 200, 30),
     "snapshots": (measure_snapshots, 20, 5),
+    "durability": (measure_durability, 100, 10),
     "density": (measure_density, 200, 20),
 }
 """Each group with its number of repeats (of desktops, for density), full and quick."""

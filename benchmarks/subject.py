@@ -44,14 +44,14 @@ async def serve() -> AsyncIterator[Subject]:
     """Start a server on a temporary folder; stop it and remove the folder at the end."""
     folder = Path(tempfile.mkdtemp(prefix="sentient-bench-"))
     try:
-        endpoint = ensure_server(folder / "data")
-        found = find_server(folder / "data")
+        endpoint = ensure_server(folder / "desktop")
+        found = find_server(folder / "desktop")
         assert found is not None
         options = {
             "api_url": endpoint.url, "sandbox_url": endpoint.url, "api_key": endpoint.api_key,
             "retries": 0, "request_timeout": 600,
         }  # fmt: skip
-        yield Subject(options, found[1], folder / "data")
+        yield Subject(options, found[1], folder / "desktop")
     finally:
-        stop_server(folder / "data")
+        stop_server(folder / "desktop")
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,7 +7,8 @@ from nodes.state import Base, State
 from tools.errors import UsageError
 from tools.pytest_run import pytest_arguments
 from tools.repository import install_repository
-from tools.source import pack, refuse_credentials, scratch_folder, without_credentials
+from tools.scratch import scratch_folder
+from tools.source import pack, refuse_credentials, without_credentials
 
 ATTEMPTS = 3
 """Rounds of coder, tester and reviewer unless the input says otherwise."""
@@ -32,7 +33,7 @@ async def prepare(state: State, step: Step) -> Update:
         task=state.get("task", ""),
         status="running",
     )
-    async with scratch_folder() as scratch:
+    async with scratch_folder(step.settings.home / "scratch") as scratch:
         step.emit("packing", source=shown)
         packed = await pack(source, scratch, limit_mb=step.settings.max_source_mb)
         desktop = await step.desktop()

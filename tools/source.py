@@ -7,13 +7,10 @@ repository's own configuration can make git execute programs. Cloning a URL is g
 import asyncio
 import os
 import re
-import shutil
 import stat
 import subprocess
 import tarfile
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,16 +62,6 @@ def refuse_credentials(source: str) -> None:
 def without_credentials(source: str) -> str:
     """SOURCE as it may be shown and stored: the user and password of a URL are left out."""
     return re.sub(r"(?<=://)[^/@]+@", "", source)
-
-
-@asynccontextmanager
-async def scratch_folder() -> AsyncIterator[Path]:
-    """A temporary folder that is gone afterwards, whatever happens."""
-    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="sentient-")
-    try:
-        yield Path(folder)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def pack(source: str, scratch: Path, *, limit_mb: int) -> Packed:

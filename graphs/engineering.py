@@ -1,4 +1,7 @@
-"""The engineering graph: prepare, planner, approval, coder ⇄ act, tester, reviewer, deliver."""
+"""The engineering graph: prepare, planner, coder ⇄ act, tester, reviewer, deliver.
+
+Where a person may be asked there is a node of its own: approval, impossible, budget.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -12,7 +15,6 @@ from checkpoints.ledger import Ledger
 from graphs import routing
 from graphs.durable import DurableGraph
 from nodes.act import act
-from nodes.approval import approval
 from nodes.coder import coder
 from nodes.context import Services, node
 from nodes.deliver import deliver
@@ -20,6 +22,7 @@ from nodes.desktops import ThreadDesktops
 from nodes.models import make_model
 from nodes.planner import planner
 from nodes.prepare import prepare
+from nodes.questions import approval, budget, impossible
 from nodes.reviewer import reviewer
 from nodes.state import Input, State
 from nodes.tester import tester
@@ -58,8 +61,10 @@ def make_graph(
     settings = settings or Settings()
     services = make_services(settings, model)
     builder = StateGraph(State, input_schema=Input)
-    for role in (prepare, planner, approval, coder, act, tester, reviewer, deliver):
+    for role in (prepare, planner, coder, act, tester, reviewer, deliver):
         builder.add_node(role.__name__, node(services, role), retry_policy=LOST_DESKTOP)
+    for question in (approval, impossible, budget):
+        builder.add_node(question.__name__, node(services, question))
     builder.add_edge(START, "prepare")
     builder.add_edge("prepare", "planner")
     builder.add_edge("planner", "approval")
@@ -68,6 +73,8 @@ def make_graph(
     builder.add_conditional_edges("act", routing.after_act)
     builder.add_conditional_edges("tester", routing.after_tester)
     builder.add_conditional_edges("reviewer", routing.after_reviewer)
+    builder.add_conditional_edges("impossible", routing.after_impossible)
+    builder.add_conditional_edges("budget", routing.after_budget)
     builder.set_finish_point("deliver")
     compiled = builder.compile(checkpointer=checkpointer, name="engineering")
     durable = DurableGraph(leases=settings.home / "leases", **vars(compiled))

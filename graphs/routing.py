@@ -4,41 +4,60 @@ from typing import Literal
 
 from langchain_core.messages import AIMessage
 
+from nodes.budgets import reached
 from nodes.state import State
 
+Decision = Literal["coder", "budget"]
+"""The coder decides; whether it may, where something is used up, is a question of its own."""
 
-def after_approval(state: State) -> Literal["coder", "deliver"]:
+
+def after_approval(state: State) -> Literal[Decision, "deliver"]:
     """A rejected plan is delivered as it is."""
-    return "deliver" if state["gave_up"] else "coder"
+    return "deliver" if state["gave_up"] else _decision(state)
 
 
-def after_coder(state: State) -> Literal["act", "tester", "deliver"]:
+def after_coder(state: State) -> Literal["act", "tester", "impossible"]:
     """Calls are carried out; a decision without any hands the work in, or gives it up."""
     last = state["messages"][-1]
     if isinstance(last, AIMessage) and (last.tool_calls or last.invalid_tool_calls):
         return "act"
-    return "deliver" if state["gave_up"] else "tester"
+    return "impossible" if state["gave_up"] else "tester"
 
 
-def after_act(state: State) -> Literal["coder", "tester", "deliver"]:
+def after_act(state: State) -> Literal[Decision, "tester", "impossible"]:
     """The coder sees the answers, unless it handed in or gave up with these calls."""
     if state["gave_up"]:
-        return "deliver"
-    return "tester" if state["handed_in"] else "coder"
+        return "impossible"
+    return "tester" if state["handed_in"] else _decision(state)
 
 
-def after_tester(state: State) -> Literal["reviewer", "coder", "deliver"]:
+def after_tester(state: State) -> Literal[Decision, "reviewer", "deliver"]:
     """Only a passing verdict is reviewed; another attempt while there are any left."""
-    if state["verdict"]["passed"]:
-        return "reviewer"
-    return _again_or_deliver(state)
+    return "reviewer" if state["verdict"]["passed"] else _again(state)
 
 
-def after_reviewer(state: State) -> Literal["coder", "deliver"]:
+def after_reviewer(state: State) -> Literal[Decision, "deliver"]:
     """Blocking findings send the work back."""
     blocked = any(finding["blocking"] for finding in state["findings"])
-    return _again_or_deliver(state) if blocked else "deliver"
+    return _again(state) if blocked else "deliver"
 
 
-def _again_or_deliver(state: State) -> Literal["coder", "deliver"]:
-    return "coder" if state["attempt"] < state["max_attempts"] else "deliver"
+def after_impossible(state: State) -> Literal[Decision, "deliver"]:
+    """A person may have revived the task."""
+    return _again(state)
+
+
+def after_budget(state: State) -> Literal[Decision, "tester", "deliver"]:
+    """More was granted; or the run ends, with a verdict on work in hand if there is time."""
+    if not state["gave_up"]:
+        return _decision(state)
+    in_hand = state["steps"] and not state["handed_in"] and state["spent"] == "tokens"
+    return "tester" if in_hand else "deliver"
+
+
+def _again(state: State) -> Literal[Decision, "deliver"]:
+    return "deliver" if state["gave_up"] else _decision(state)
+
+
+def _decision(state: State) -> Decision:
+    return "budget" if reached(state) else "coder"

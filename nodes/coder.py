@@ -16,6 +16,7 @@ from langchain_core.messages import (
     ToolCall,
 )
 
+from nodes.budgets import seconds_left
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.state import State
@@ -37,7 +38,7 @@ async def coder(state: State, step: Step) -> Update:
         state = {**state, "attempt": state["attempt"] + 1, "steps": 0}
     model = await step.model()
     update = await (_search(state, step) if model is None else _think(state, step, model))
-    return {**update, "attempt": state["attempt"], "steps": state["steps"] + 1}
+    return {**update, "attempt": state["attempt"], "steps": state["steps"] + 1, "hint": ""}
 
 
 async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
@@ -58,7 +59,8 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
 async def _opening(state: State, step: Step) -> list[BaseMessage]:
     """The first message of an attempt: the whole task, or what was wrong with the last attempt."""
     if state["attempt"] > 1:
-        return [HumanMessage(_objections(state))]
+        hint = f"\n\nA person says: {state['hint']}" if state.get("hint") else ""
+        return [HumanMessage(_objections(state) + hint)]
     plan = state["plan"]
     text = await step.record(step.services.ledger.analysis, state["base"]["tree"])
     analysis = Analysis.model_validate_json(text) if text else Analysis()
@@ -75,11 +77,11 @@ async def _opening(state: State, step: Step) -> list[BaseMessage]:
 
 def _objections(state: State) -> str:
     verdict, findings = state.get("verdict"), state.get("findings", [])
-    lines = ["Your work was not accepted."]
-    if verdict:
-        lines += verdict["reasons"]
-        lines += [f"still failing: {test}" for test in verdict["still_failing"][:20]]
-        lines += [f"broken by the patch: {test}" for test in verdict["regressions"][:20]]
+    if not verdict:
+        return "Try again: the task may be possible."
+    lines = ["Your work was not accepted.", *verdict["reasons"]]
+    lines += [f"still failing: {test}" for test in verdict["still_failing"][:20]]
+    lines += [f"broken by the patch: {test}" for test in verdict["regressions"][:20]]
     lines += [
         f"{finding['gate']}: {finding['message']}" for finding in findings if finding["blocking"]
     ]
@@ -93,10 +95,11 @@ def _shortened(args: dict[str, object]) -> dict[str, str]:
 async def _search(state: State, step: Step) -> Update:
     """Let the repair engine search; its edits become the calls of one decision."""
     progress = _EngineEvents(step)
+    budget_s = max(1.0, min(step.settings.repair_budget_s, seconds_left(state)))
     result = await repair(
         await step.desktop(),
         pytest_arguments(state.get("tests", "")),
-        budget_s=step.settings.repair_budget_s,
+        budget_s=budget_s,
         max_candidates=step.settings.repair_candidates,
         protect=PROTECTED_GLOBS,
         on_event=progress,
@@ -111,7 +114,8 @@ async def _search(state: State, step: Step) -> Update:
             *(_doubt(fix) for fix in result.fixes if fix.ambiguous),
         ],
     }
-    if not decision.tool_calls:
+    cut_short = budget_s < step.settings.repair_budget_s and result.seconds >= 0.9 * budget_s
+    if not decision.tool_calls and not cut_short:
         reason = result.message or f"no patch found among {result.tried} candidates tried"
         update["gave_up"] = f"offline engine: {reason}"
     return update

@@ -1,6 +1,7 @@
 """The context in which nodes run: services of the process, and one `Step` per execution."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -115,7 +116,9 @@ def node(services: Services, role: Role) -> Node:
         owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
         step = Step(services, state, owner, role.__name__)
         step.emit("started")
+        begun = time.monotonic()
         async with step:
-            return {**await step.close(await role(state, step)), "owner": owner}
+            update = await step.close(await role(state, step))
+        return {**update, "owner": owner, "worked": round(time.monotonic() - begun, 3)}
 
     return run

@@ -1,7 +1,5 @@
 """Deliver: the patch and the report; then the desktop is ended."""
 
-import time
-
 from nodes.context import Step, Update
 from nodes.state import Candidate, Finding, Report, State, Usage, Verdict
 
@@ -24,8 +22,9 @@ async def deliver(state: State, step: Step) -> Update:
         findings=[*state.get("findings", []), *_doubts(state)],
         attempts=state.get("attempt", 0),
         coder=step.model_name,
-        seconds=round(time.time() - state["started"], 1),
+        seconds=round(state["worked"], 1),
         usage=state.get("usage") or NO_USAGE,
+        budget=state["spent"],
     )
     await step.record(
         step.services.ledger.save_thread,
@@ -48,8 +47,9 @@ def _summary(state: State, *, verified: bool) -> str:
     if verified:
         count = len(state["verdict"]["fixed"])
         return f"{count} failing tests pass, none breaks" if total else "no test breaks"
-    if state.get("gave_up"):
+    if state["gave_up"] and not state["spent"]:
         return state["gave_up"]
     blocking = [finding["message"] for finding in state.get("findings", []) if finding["blocking"]]
     reasons = state["verdict"]["reasons"] if "verdict" in state else []
-    return "; ".join([*reasons, *blocking]) or "no attempt was made"
+    spent = [state["gave_up"]] if state["spent"] else []
+    return "; ".join([*spent, *reasons, *blocking]) or "no attempt was made"

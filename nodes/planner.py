@@ -4,9 +4,10 @@ import re
 
 from langchain_core.messages import HumanMessage
 
+from nodes.budgets import model_budget
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
-from nodes.state import Plan, State
+from nodes.state import Plan, State, Usage
 from nodes.testing import BASELINE, baseline_bytes, record_run, run_suite
 from tools.analysis import Analysis, analyze_repository
 from tools.errors import EnvironmentFaultError, UsageError
@@ -30,9 +31,10 @@ async def planner(state: State, step: Step) -> Update:
     step.emit("baseline", collected=baseline["collected"], failing=baseline["failing"])
     plan = _plan(state.get("task", ""), run, analysis)
     update: Update = {"baseline": baseline}
-    if model is not None:
+    if model is not None and not model_budget(state):
         question = HumanMessage(_question(plan, run, analysis))
         notes, usage = await ask(model, [PROMPTS["planner"], question])
+        _refuse_uncounted(state, usage)
         plan["notes"], update["usage"] = str(notes.text)[:4000], usage
     step.emit("plan", goal=plan["goal"], suspects=plan["suspects"])
     # last, so that a failure before it leaves no snapshot that nothing names
@@ -74,6 +76,14 @@ def _refuse_unusable(state: State, run: TestRun, *, has_model: bool) -> None:
             hint="set OPENAI_API_KEY or OPENAI_BASE_URL, and --model NAME",
         )
     raise UsageError("no test fails and no --task is given: there is nothing to do")
+
+
+def _refuse_uncounted(state: State, usage: Usage) -> None:
+    if state.get("max_tokens") and not usage["input_tokens"]:
+        raise UsageError(
+            f"the model endpoint counts no tokens, so max_tokens={state['max_tokens']} cannot hold",
+            hint="bound the run by --max-seconds or --max-attempts instead",
+        )
 
 
 def _last_words(log: str) -> str:

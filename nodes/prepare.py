@@ -1,7 +1,5 @@
 """Prepare: makes the desktop and puts the repository in it, as one base commit."""
 
-import time
-
 from nodes.context import Step, Update
 from nodes.state import Base, State
 from tools.errors import UsageError
@@ -24,6 +22,7 @@ async def prepare(state: State, step: Step) -> Update:
         raise UsageError("no source given: name a folder, a git URL or an archive")
     refuse_credentials(source)
     pytest_arguments(state.get("tests", ""))
+    _refuse_nonsense(state)
     await step.model()
     shown = without_credentials(source)
     await step.record(
@@ -43,7 +42,6 @@ async def prepare(state: State, step: Step) -> Update:
     return {
         "source": shown,
         "model": step.model_name,
-        "started": state.get("started") or time.time(),
         "max_attempts": state.get("max_attempts") or ATTEMPTS,
         "base": Base(
             name=repository.name,
@@ -60,5 +58,13 @@ async def prepare(state: State, step: Step) -> Update:
         "changed_count": 0,
         "doubts": [],
         "gave_up": "",
+        "spent": "",
         "findings": [],
     }
+
+
+def _refuse_nonsense(state: State) -> None:
+    for name in ("max_attempts", "max_tokens", "max_seconds"):
+        given = state.get(name)
+        if given and not (isinstance(given, int | float) and given > 0):
+            raise UsageError(f"{name} is {given!r}, not a number above 0")

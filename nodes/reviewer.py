@@ -2,6 +2,7 @@
 
 from langchain_core.messages import HumanMessage
 
+from nodes.budgets import in_words, model_budget
 from nodes.context import Step, Update
 from nodes.gates import run_gates
 from nodes.models import PROMPTS, ask
@@ -21,7 +22,11 @@ async def reviewer(state: State, step: Step) -> Update:
     findings = run_gates(patch, [*verdict["fixed"], *state["plan"]["targets"]])
     update: Update = {}
     model = await step.model()
-    if model is not None and not findings:
+    spent = in_words(model_budget(state), state)
+    if model is not None and spent:
+        message = f"not reviewed by the model: {spent}"
+        findings.append(Finding(gate="budget", message=message, blocking=False))
+    elif model is not None and not findings:
         question = f"Goal: {state['plan']['goal']}\n\nPatch:\n{patch[:PATCH_SHOWN]}"
         messages = [PROMPTS["reviewer"], HumanMessage(question)]
         answer, update["usage"] = await ask(model, messages)

@@ -3,6 +3,7 @@
 Logs, patches and repository contents stay in the desktop or the ledger (law 7).
 """
 
+import operator
 from typing import Annotated, Literal, TypedDict
 
 from langchain_core.messages import AnyMessage
@@ -84,6 +85,10 @@ class Usage(TypedDict):
     output_tokens: int
 
 
+Budget = Literal["", "attempts", "tokens", "seconds"]
+"""What a run may use up."""
+
+
 class Report(TypedDict):
     """The outcome of a thread, small enough to be read anywhere."""
 
@@ -97,7 +102,10 @@ class Report(TypedDict):
     attempts: int
     coder: str
     seconds: float
+    """At work: waiting for people, and for being resumed, is not in it."""
     usage: Usage
+    budget: Budget
+    """The budget whose end ended the run."""
 
 
 def add_usage(left: Usage, right: Usage) -> Usage:
@@ -124,6 +132,12 @@ class Input(TypedDict, total=False):
     """The model's name; empty means by configuration, `none` the offline engine."""
     approve: bool
     """Whether a person is asked before the coder starts."""
+    ask: bool
+    """Whether a person is asked before the run gives up: impossible task, budget used up."""
+    max_tokens: int
+    """Tokens in and out that the model may use, checked before each call; no bound unless given."""
+    max_seconds: float
+    """Seconds of work, without waiting, checked before each decision; no bound unless given."""
 
 
 class State(Input, total=False):
@@ -131,8 +145,6 @@ class State(Input, total=False):
 
     owner: str
     """Whose desktops these are: the thread id, or a random name where there is no thread."""
-    started: float
-    """Unix time of the first node."""
     desktop: DesktopRef
     base: Base
     base_snapshot: str
@@ -148,6 +160,12 @@ class State(Input, total=False):
     """The coder says that this attempt is complete."""
     doubts: list[str]
     """What the coder itself is unsure of; shown in the report, blocks nothing."""
+    worked: Annotated[float, operator.add]
+    """Seconds that the steps so far took; steps that failed are not in it."""
+    hint: str
+    """What a person has to say to the coder's next attempt."""
+    spent: Budget
+    """The budget whose end made the run give up."""
     gave_up: str
     """Why no further attempt makes sense; empty while there is hope."""
     changed: list[str]

@@ -50,7 +50,10 @@ def fix(
     tests: Annotated[str, typer.Option(help="The test command: pytest with arguments.")] = "",
     model: Annotated[str, typer.Option(help="Model name; none = offline engine.")] = "",
     max_attempts: Annotated[int, typer.Option(min=1, max=20, help="Rounds of repair.")] = 3,
+    max_tokens: Annotated[int, typer.Option(min=0, help="Model tokens; 0 = any.")] = 0,
+    max_seconds: Annotated[float, typer.Option(min=0, help="Seconds of work; 0 = any.")] = 0,
     approve: Annotated[bool, typer.Option("--approve", help="Ask before work starts.")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask rather than give up.")] = False,
     apply: Annotated[
         bool, typer.Option("--apply", help="Write a verified patch to SOURCE.")
     ] = False,
@@ -65,7 +68,10 @@ def fix(
         tests=tests,
         model=settings.model_name,
         max_attempts=max_attempts,
+        max_tokens=max_tokens,
+        max_seconds=max_seconds,
         approve=approve,
+        ask=ask,
     )
     if apply and not Path(source).is_dir():
         raise UsageError(f"--apply needs a folder, {source!r} is none")
@@ -87,7 +93,9 @@ def _task(text: str) -> str:
 @app.command()
 def resume(
     thread: Thread,
-    answer: Annotated[str, typer.Option(help="approve, reject, or another goal.")] = "",
+    answer: Annotated[
+        str | None, typer.Option(help="A word, or JSON, as `sentient show` says.")
+    ] = None,
     apply: Annotated[str, typer.Option(help="Folder to write a verified patch to.")] = "",
     json: Json = False,
 ) -> None:
@@ -95,10 +103,8 @@ def resume(
     runs = Runs(_settings())
     if apply and not Path(apply).is_dir():
         raise UsageError(f"no such folder: {apply}")
-    if answer and not answer.strip():
-        raise UsageError("the answer is empty: approve, reject, or another goal in words")
     with Progress(quiet=json) as progress:
-        ending = _run(runs.resume(thread, progress, answer or None))
+        ending = _run(runs.resume(thread, progress, answer))
     _finish(runs, ending, json=json, apply_to=Path(apply) if apply else None)
 
 
@@ -127,7 +133,8 @@ def threads(json: Json = False) -> None:
     for title in ("THREAD", "STATUS", "CHANGED", "SOURCE"):
         table.add_column(title)
     for row in rows:
-        cells = (row["id"], row["status"], row["updated"][:19], row["source"])
+        status = f"waiting: {row['detail']}" if row["status"] == "waiting" else row["status"]
+        cells = (row["id"], status, row["updated"][:19], row["source"])
         table.add_row(*(escape(printable(cell)) for cell in cells))
     Console(highlight=False).print(table if rows else "no threads yet: sentient fix SOURCE")
 

@@ -14,7 +14,12 @@ class Ending:
     thread: str
     kind: Literal["finished", "waiting", "running", "stopped"]
     state: State
-    question: Any = field(default=None)
+    question: dict[str, Any] = field(default_factory=dict)
+    """What is asked, when waiting: its `kind`, the question in words, the `answers`, facts."""
+    schema: dict[str, Any] = field(default_factory=dict)
+    """The JSON schema of an answer."""
+    signal: int = 0
+    """The signal that stopped the run."""
 
 
 async def read_ending(graph: Graph, thread: str) -> Ending:
@@ -22,6 +27,8 @@ async def read_ending(graph: Graph, thread: str) -> Ending:
     snapshot = await graph.aget_state(config_of(thread))
     state: State = snapshot.values  # type: ignore[assignment]
     if snapshot.interrupts:
-        return Ending(thread, "waiting", state, snapshot.interrupts[0].value)
+        asked = snapshot.interrupts[0]
+        schema = asked.response_schema if isinstance(asked.response_schema, dict) else {}
+        return Ending(thread, "waiting", state, asked.value, schema)
     finished = bool(state) and not snapshot.next
     return Ending(thread, "finished" if finished else "stopped", state)

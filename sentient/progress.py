@@ -91,6 +91,9 @@ class Progress:
         self._say("planner", f"plan: {event['goal']}{where}")
         self._busy(WORKING["coder"])
 
+    def _on_answered(self, event: dict[str, Any]) -> None:
+        self._say("person", event["answer"])
+
     def _on_engine(self, event: dict[str, Any]) -> None:
         data = event.get("data", {})
         if event["what"] == "fix":

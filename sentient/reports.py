@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nodes.state import Report, State
+from sentient.answers import commands
 from sentient.doctor import Check
 from sentient.endings import Ending
 from sentient.text import plural, printable
@@ -37,6 +38,8 @@ def as_json(ending: Ending, patch: str) -> dict[str, Any]:
     data: dict[str, Any] = {"thread": ending.thread, "status": ending.kind}
     if ending.kind == "waiting":
         data["question"] = ending.question
+        data["answer_schema"] = ending.schema
+        data["answer_with"] = list(commands(ending.thread, ending.question))
     if report is not None:
         data |= {**report, "patch_sha256": report["patch"], "patch": patch}
     return data
@@ -70,19 +73,22 @@ def print_ending(ending: Ending, patch: str, console: Console, *, applied: str =
 
 
 def _print_question(ending: Ending, console: Console) -> None:
-    question = (
-        ending.question if isinstance(ending.question, dict) else {"question": ending.question}
-    )
+    question = ending.question
+    console.print(f"[bold]{escape(printable(question['question']))}[/bold]")
     plan = question.get("plan", {})
-    console.print(f"[bold]{escape(printable(question.get('question')))}[/bold]")
-    console.print(f"  goal      {escape(printable(plan.get('goal', '')))}")
-    for path in plan.get("suspects", []):
-        console.print(f"  look at   {escape(printable(path))}")
+    if plan:
+        _print_list(console, "goal", [plan["goal"]])
+        _print_list(console, "look at", plan["suspects"])
     if plan.get("notes"):
         console.print(escape(printable(plan["notes"])))
-    console.print(
-        f"\nanswer with: sentient resume {ending.thread} --answer approve|reject|'another goal'"
-    )
+    if question.get("reason"):
+        _print_list(console, "reason", [question["reason"]])
+    if question.get("reads_hints") is False:
+        _print_list(console, "note", ["the offline engine reads no hints"])
+    _print_list(console, "verdict", question.get("verdict", []))
+    console.print("\nanswer with one of:")
+    for command, meaning in commands(ending.thread, question).items():
+        console.print(f"  {escape(printable(command))}\n      [dim]{escape(meaning)}[/dim]")
 
 
 def _print_report(thread: str, state: State, patch: str, console: Console, applied: str) -> None:

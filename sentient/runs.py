@@ -11,6 +11,7 @@ from langgraph.types import Command
 from checkpoints.lease import is_leased, thread_lease
 from checkpoints.ledger import Ledger, Row
 from nodes.state import Input
+from sentient.answers import read_answer
 from sentient.endings import Ending, read_ending
 from sentient.forgetting import forget
 from sentient.opening import config_of, open_graph
@@ -58,23 +59,23 @@ class Runs:
                 raise
 
     async def resume(self, thread: str, listen: Listen, answer: str | None = None) -> Ending:
-        """Go on where a thread stopped, crashed or asked.
+        """Go on where a thread stopped, crashed or asked; without an answer it goes on asking.
 
         Raises:
-            UsageError: there is no such thread, or it asks a question and got no answer.
+            UsageError: there is no such thread, it asks nothing, or not what `answer` answers.
             ThreadBusyError: another process is running it.
         """
         row = self._row(thread)
         with thread_lease(self._leases, thread):
             ending = await self._read(thread)
-            if ending.kind == "finished":
+            if answer is not None and ending.kind != "waiting":
+                raise UsageError(f"thread {thread} asks no question now")
+            if ending.kind == "finished" or (ending.kind == "waiting" and answer is None):
                 return ending
-            if ending.kind == "waiting":
-                if answer is None:
-                    return ending
-                return await self._drive(Command(resume=answer), thread, listen)
-            given = None if ending.state else self.ledger.input(str(row["id"]))
-            self.ledger.save_thread(thread, status="running")
+            given: Any = None if ending.state else self.ledger.input(str(row["id"]))
+            if answer is not None:
+                given = Command(resume=read_answer(ending.question, answer))
+            self.ledger.save_thread(thread, status="running", detail="")
             return await self._drive(given, thread, listen)
 
     async def look(self, thread: str) -> Ending:
@@ -96,7 +97,7 @@ class Runs:
         for row in rows:
             row.pop("input", None)
             if row["status"] == "running" and not is_leased(self._leases, str(row["id"])):
-                row["status"] = "interrupted"
+                row["status"] = "stopped"
         return rows
 
     def _row(self, thread: str) -> Row:
@@ -125,7 +126,7 @@ class Runs:
                 raise
             ending = await read_ending(graph, thread)
             if ending.kind == "waiting":
-                self.ledger.save_thread(thread, status="waiting")
+                self.ledger.save_thread(thread, status="waiting", detail=ending.question["kind"])
             return ending
 
     async def _is_unstarted(self, thread: str) -> bool:

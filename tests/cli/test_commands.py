@@ -101,9 +101,20 @@ def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> Non
     waiting = sentient("fix", str(repo()), "--approve", "--thread", "asks")
     assert waiting.returncode == 5
     assert "sentient resume asks --answer approve" in waiting.stdout
+    assert sentient("show", "asks").stdout == waiting.stdout
     assert sentient("resume", "asks").returncode == 5
-    assert sentient("resume", "asks", "--answer", " ").returncode == 2
-    assert sentient("resume", "asks", "--answer", "approve").returncode == 0
+    assert "waiting: plan" in sentient("threads").stdout
+    for wrong in (" ", "", "{", '{"answer": "perhaps"}', '{"answer": "change"}', "{}"):
+        refused = sentient("resume", "asks", "--answer", wrong)
+        assert refused.returncode == 2, wrong
+        [line] = refused.stderr.splitlines()
+        assert "allowed: 'approve', 'reject', 'another goal in words'" in line
+    shown = json.loads(sentient("show", "asks", "--json").stdout)
+    assert (shown["status"], shown["question"]["kind"]) == ("waiting", "plan")
+    assert shown["answer_schema"]["properties"]["answer"]["enum"] == ["approve", "reject", "change"]
+    assert sentient("resume", "asks", "--answer", '{"answer": "approve"}').returncode == 0
+    late = sentient("resume", "asks", "--answer", "approve")
+    assert (late.returncode, "asks no question now" in late.stderr) == (2, True)
 
 
 def test_fix_not_solved_keeps_report_and_best_patch(sentient: Run, repo: Repo) -> None:
@@ -153,9 +164,7 @@ def test_desktop_env_exports_lead_to_the_server(sentient: Run) -> None:
     ]
 
 
-def test_threads_killed_run_is_interrupted_and_a_live_one_running(
-    sentient: Run, home: Path
-) -> None:
+def test_threads_killed_run_is_stopped_and_a_live_one_running(sentient: Run, home: Path) -> None:
     ledger = Ledger(home / "ledger.db")
     for thread in ("dead", "alive"):
         ledger.save_thread(thread, status="running", source="x", input='{"secret": "x"}')
@@ -163,7 +172,7 @@ def test_threads_killed_run_is_interrupted_and_a_live_one_running(
         rows = json.loads(sentient("threads", "--json").stdout)
         assert sentient("show", "alive").stdout == "running, in another process\n"
     status = {row["id"]: row["status"] for row in rows}
-    assert (status["dead"], status["alive"]) == ("interrupted", "running")
+    assert (status["dead"], status["alive"]) == ("stopped", "running")
     assert not any("input" in row for row in rows)
     for thread in ("dead", "alive"):
         ledger.forget_thread(thread)

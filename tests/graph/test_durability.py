@@ -1,9 +1,8 @@
-"""Files belong to checkpoints: replay, fork, lost and dirty desktops, approval."""
+"""Files belong to checkpoints: replay, fork, lost and dirty desktops."""
 
 from typing import Any
 
 import pytest
-from langgraph.types import Command
 from samples import Repo
 from scripted_model import Script, call
 
@@ -81,34 +80,6 @@ async def test_copied_thread_gets_a_desktop_of_its_own(
     result = await graph.ainvoke(None, config("copy"))
     assert result["report"]["status"] == "verified", result["report"]
     assert (await working_file(settings, "original")).count("# once") == 1
-
-
-async def test_approval_plan_waits_and_goes_on_with_the_answer(
-    engine_graph: Any, repo: Repo
-) -> None:
-    given = {"source": str(repo()), "approve": True}
-    await engine_graph.ainvoke(given, config("approve"))
-    waiting = await engine_graph.aget_state(config("approve"))
-    assert waiting.interrupts[0].value["plan"]["targets"]
-    state = await engine_graph.ainvoke(Command(resume="approve"), config("approve"))
-    assert state["report"]["status"] == "verified"
-
-
-async def test_approval_bad_answer_is_asked_for_again(engine_graph: Any, repo: Repo) -> None:
-    given = {"source": str(repo()), "approve": True}
-    await engine_graph.ainvoke(given, config("approve-again"))
-    await engine_graph.ainvoke(Command(resume="  "), config("approve-again"))
-    waiting = await engine_graph.aget_state(config("approve-again"))
-    assert "is not an answer" in waiting.interrupts[0].value["problem"]
-    state = await engine_graph.ainvoke(Command(resume="reject"), config("approve-again"))
-    assert state["report"]["summary"] == "the plan was rejected"
-
-
-async def test_approval_rejected_plan_ends_unsolved(engine_graph: Any, repo: Repo) -> None:
-    given = {"source": str(repo()), "approve": True}
-    await engine_graph.ainvoke(given, config("reject"))
-    state = await engine_graph.ainvoke(Command(resume="reject"), config("reject"))
-    assert state["report"]["summary"] == "the plan was rejected"
 
 
 async def test_run_durability_exit_is_refused(engine_graph: Any, repo: Repo) -> None:

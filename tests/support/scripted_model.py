@@ -33,6 +33,7 @@ class Script:
     planner: str = "Scripted notes: look at the failing function."
     reviewer: str = "ACCEPT"
     status: int = 200
+    counts_tokens: bool = True
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, request: dict[str, Any]) -> Answer:
@@ -78,6 +79,8 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
             if script.status == 200:
                 number = sum(m["role"] == "assistant" for m in request["messages"])
                 body = completion(script.answer(request), number)
+                if not script.counts_tokens:
+                    del body["usage"]
             else:
                 body = {"error": {"message": "scripted failure", "type": "scripted"}}
             data = json.dumps(body).encode()

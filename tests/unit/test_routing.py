@@ -1,16 +1,22 @@
 """Every branch of the wiring, from states alone."""
 
+import pytest
 from langchain_core.messages import AIMessage, ToolCall
 
 from graphs import routing
-from nodes.state import Finding, State, Verdict
+from nodes.budgets import reached
+from nodes.state import Finding, State, Usage, Verdict
 
 CALLS = AIMessage("", tool_calls=[ToolCall(name="shell", args={}, id="1")])
 
 
 def state(**values: object) -> State:
-    defaults = {"gave_up": "", "attempt": 1, "max_attempts": 3, "handed_in": False}
+    defaults = {"gave_up": "", "spent": "", "attempt": 1, "max_attempts": 3, "handed_in": False}
     return {**defaults, **values}  # type: ignore[typeddict-item,return-value]
+
+
+def used(tokens: int) -> Usage:
+    return Usage(calls=1, input_tokens=tokens - 1, output_tokens=1)
 
 
 def verdict(passed: bool) -> Verdict:
@@ -27,19 +33,22 @@ def test_after_approval_rejected_plan_is_delivered() -> None:
 def test_after_coder_calls_are_carried_out() -> None:
     assert routing.after_coder(state(messages=[CALLS])) == "act"
     assert routing.after_coder(state(messages=[AIMessage("done")])) == "tester"
-    assert routing.after_coder(state(messages=[AIMessage("no")], gave_up="no")) == "deliver"
+    assert routing.after_coder(state(messages=[AIMessage("no")], gave_up="no")) == "impossible"
 
 
 def test_after_act_coder_goes_on_until_handed_in() -> None:
     assert routing.after_act(state()) == "coder"
+    assert routing.after_act(state(attempt=3)) == "coder"
     assert routing.after_act(state(handed_in=True)) == "tester"
-    assert routing.after_act(state(handed_in=True, gave_up="impossible")) == "deliver"
+    assert routing.after_act(state(handed_in=True, gave_up="impossible")) == "impossible"
 
 
 def test_after_tester_failed_verdict_goes_back_while_attempts_are_left() -> None:
+    failed = {"verdict": verdict(False), "handed_in": True}
     assert routing.after_tester(state(verdict=verdict(True))) == "reviewer"
-    assert routing.after_tester(state(verdict=verdict(False))) == "coder"
-    assert routing.after_tester(state(verdict=verdict(False), attempt=3)) == "deliver"
+    assert routing.after_tester(state(**failed)) == "coder"
+    assert routing.after_tester(state(**failed, attempt=3)) == "budget"
+    assert routing.after_tester(state(**failed, gave_up="spent")) == "deliver"
 
 
 def test_after_reviewer_only_blocking_findings_send_back() -> None:
@@ -47,4 +56,35 @@ def test_after_reviewer_only_blocking_findings_send_back() -> None:
     assert routing.after_reviewer(state(findings=[remark])) == "deliver"
     blocking = Finding(gate="model", message="x", blocking=True)
     assert routing.after_reviewer(state(findings=[blocking])) == "coder"
-    assert routing.after_reviewer(state(findings=[blocking], attempt=3)) == "deliver"
+    third = state(findings=[blocking], attempt=3, handed_in=True)
+    assert routing.after_reviewer(third) == "budget"
+
+
+def test_after_impossible_revived_task_goes_on() -> None:
+    assert routing.after_impossible(state(gave_up="no")) == "deliver"
+    assert routing.after_impossible(state(handed_in=True)) == "coder"
+    assert routing.after_impossible(state(max_seconds=1, worked=2.0)) == "budget"
+
+
+def test_after_budget_work_in_hand_gets_a_verdict_while_there_is_time() -> None:
+    spent = {"gave_up": "used up", "steps": 2}
+    assert routing.after_budget(state()) == "coder"
+    assert routing.after_budget(state(**spent, spent="tokens")) == "tester"
+    assert routing.after_budget(state(**spent, spent="tokens", handed_in=True)) == "deliver"
+    assert routing.after_budget(state(**spent, spent="seconds")) == "deliver"
+    assert routing.after_budget(state(max_seconds=1, worked=2.0)) == "budget"
+
+
+@pytest.mark.parametrize(
+    ("values", "budget"),
+    [
+        ({}, ""),
+        ({"max_tokens": 100, "usage": used(99)}, ""),
+        ({"max_tokens": 100, "usage": used(100)}, "tokens"),
+        ({"max_seconds": 5, "worked": 5.0, "max_tokens": 1, "usage": used(9)}, "seconds"),
+        ({"handed_in": True, "attempt": 3}, "attempts"),
+        ({"handed_in": True, "attempt": 2}, ""),
+    ],
+)
+def test_reached_budget_is_the_one_used_up(values: dict[str, object], budget: str) -> None:
+    assert reached(state(**values)) == budget

@@ -1,0 +1,183 @@
+"""Questions to people: what is asked, how it may be answered, what an answer changes.
+
+Each is a node of its own and without effects, because a node that waits for an answer runs again
+from its first line when it comes. An answer that does not fit its model raises LangGraph's
+validation error and saves nothing: the question stays.
+"""
+
+from typing import Any, ClassVar, Literal, TypeVar
+
+from langgraph.types import interrupt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nodes.budgets import in_words, reached, tokens_used
+from nodes.context import Step, Update
+from nodes.state import State
+from tools.settings import NO_MODEL
+
+TEXT_LIMIT = 20_000
+"""Characters of a goal or a hint."""
+
+
+class Answer(BaseModel):
+    """An answer as JSON; a word alone stands for `{"answer": word}`."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    EXAMPLES: ClassVar[dict[str, str]]
+    """Answers as a person would write them, and what each does."""
+
+    answer: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_words(cls, given: Any) -> Any:
+        return cls.read_words(given.strip()) if isinstance(given, str) else given
+
+    @classmethod
+    def read_words(cls, words: str) -> dict[str, Any]:
+        """What an answer in plain words means."""
+        return {"answer": words.lower()}
+
+
+class PlanAnswer(Answer):
+    """Whether work starts; any words but approve and reject are another goal."""
+
+    EXAMPLES = {
+        "approve": "start work",
+        "reject": "end the run",
+        "another goal in words": "work on that instead",
+    }
+
+    answer: Literal["approve", "reject", "change"]
+    goal: str = Field("", max_length=TEXT_LIMIT, description="the new goal, with `change`")
+
+    @classmethod
+    def read_words(cls, words: str) -> dict[str, Any]:
+        """Approve, reject, or a goal."""
+        known = words.lower() in ("approve", "reject")
+        return {"answer": words.lower()} if known else {"answer": "change", "goal": words}
+
+    @model_validator(mode="after")
+    def _goal_given(self) -> "PlanAnswer":
+        if self.answer == "change" and not self.goal:
+            raise ValueError("a change of plan needs a goal in words")
+        return self
+
+
+class ImpossibleAnswer(Answer):
+    """What to do with a task that its coder gave up."""
+
+    EXAMPLES = {
+        "stop": "end the run with the best patch so far",
+        '{"answer": "retry", "hint": "how it could be done"}': "try again with this hint",
+        '{"answer": "retry", "attempts": 3}': "try again, up to 3 more times",
+    }
+
+    answer: Literal["stop", "retry"]
+    hint: str = Field("", max_length=TEXT_LIMIT, description="goes to the coder as a message")
+    attempts: int = Field(1, ge=1, le=20, description="how many more there may be")
+
+    @classmethod
+    def read_words(cls, words: str) -> dict[str, Any]:
+        """A word, or a hint of several words."""
+        return {"answer": "retry", "hint": words} if " " in words else {"answer": words.lower()}
+
+
+class BudgetAnswer(Answer):
+    """Whether a run whose budget is used up gets more of it."""
+
+    EXAMPLES = {
+        "stop": "end the run with the best patch so far",
+        "extend": "as much again of the budget that is used up",
+        '{"answer": "extend", "attempts": 2, "tokens": 50000, "seconds": 600}': "so much more",
+    }
+
+    answer: Literal["stop", "extend"]
+    attempts: int | None = Field(None, ge=1, le=20)
+    tokens: int | None = Field(None, ge=1)
+    seconds: float | None = Field(None, gt=0)
+    hint: str = Field("", max_length=TEXT_LIMIT, description="goes to the coder as a message")
+
+
+ANSWERS: dict[str, type[Answer]] = {
+    "plan": PlanAnswer,
+    "impossible": ImpossibleAnswer,
+    "budget": BudgetAnswer,
+}
+"""The answers to each kind of question."""
+
+A = TypeVar("A", bound=Answer)
+
+
+def _ask(kind: str, question: str, schema: type[A], **facts: Any) -> A:
+    """Interrupt the run; returns when it is resumed with an answer that fits."""
+    value = {"kind": kind, "question": question, "answers": schema.EXAMPLES, **facts}
+    return interrupt(value, response_schema=schema)
+
+
+async def approval(state: State, step: Step) -> Update:
+    """With `approve` set: may work on this plan start? Else nothing."""
+    if not state.get("approve"):
+        return {}
+    plan = state["plan"]
+    given = _ask("plan", "approve this plan?", PlanAnswer, plan=plan)
+    step.emit("answered", answer=given.answer)
+    match given.answer:
+        case "approve":
+            return {}
+        case "reject":
+            return {"gave_up": "the plan was rejected"}
+        case _:
+            step.emit("plan", goal=given.goal, suspects=plan["suspects"])
+            return {"plan": {**plan, "goal": given.goal}, "task": given.goal}
+
+
+async def impossible(state: State, step: Step) -> Update:
+    """With `ask` set: what is to be done with a task that the coder gave up? Else nothing."""
+    if not state.get("ask"):
+        return {}
+    given = _ask(
+        "impossible",
+        "the task looks impossible: stop, or try again?",
+        ImpossibleAnswer,
+        reason=state["gave_up"],
+        attempt=state["attempt"],
+        reads_hints=step.model_name != NO_MODEL,
+    )
+    step.emit("answered", answer=given.answer)
+    if given.answer == "stop":
+        return {}
+    attempts = max(state["max_attempts"], state["attempt"] + given.attempts)
+    return {"gave_up": "", "handed_in": True, "max_attempts": attempts, "hint": given.hint}
+
+
+async def budget(state: State, step: Step) -> Update:
+    """With `ask` set: is there more of the budget that is used up? Else the run gives up."""
+    kind = reached(state)
+    reason = in_words(kind, state)
+    if state.get("ask"):
+        question = f"{reason}: stop, or go on?"
+        given = _ask("budget", question, BudgetAnswer, budget=kind, verdict=_verdict(state))
+        step.emit("answered", answer=given.answer)
+        if given.answer == "extend":
+            return {**_extended(state, kind, given), "hint": given.hint}
+    return {"gave_up": reason, "spent": kind}
+
+
+def _verdict(state: State) -> list[str]:
+    return state["verdict"]["reasons"] if "verdict" in state else []
+
+
+def _extended(state: State, kind: str, given: BudgetAnswer) -> Update:
+    """The new bounds; each is counted from what is used, so that any extension lets work go on."""
+    bounds = {
+        "attempts": (state["max_attempts"], state["attempt"], given.attempts),
+        "tokens": (state.get("max_tokens"), tokens_used(state), given.tokens),
+        "seconds": (state.get("max_seconds"), state["worked"], given.seconds),
+    }
+    return {
+        f"max_{name}": max(bound, used) + (more or bound)
+        for name, (bound, used, more) in bounds.items()
+        if bound and (more or name == kind)
+    }

@@ -1,0 +1,160 @@
+"""Questions to people: what is asked, what answers change, and that a question survives."""
+
+from typing import Any
+
+import pytest
+from langgraph.types import Command
+from pydantic import ValidationError
+from samples import Repo
+from scripted_model import Script, call
+
+APPEND = call("shell", command="echo '# once' >> calc.py")
+GOOD = call("replace", path="calc.py", old="(len(values) + 1)", new="len(values)")
+BAD = call("replace", path="calc.py", old="(len(values) + 1)", new="(len(values) + 2)")
+REPAIR_BAD = call("replace", path="calc.py", old="(len(values) + 2)", new="len(values)")
+DONE = call("hand_in", summary="done")
+NO = call("hand_in", summary="the tests contradict it", impossible=True)
+
+
+def config(thread: str) -> dict[str, Any]:
+    return {"configurable": {"thread_id": thread}}
+
+
+async def question(graph: Any, thread: str) -> dict[str, Any]:
+    [asked] = (await graph.aget_state(config(thread))).interrupts
+    assert asked.response_schema["type"] == "object"
+    return dict(asked.value)
+
+
+async def answer(graph: Any, thread: str, given: Any) -> dict[str, Any]:
+    return dict(await graph.ainvoke(Command(resume=given), config(thread)))
+
+
+async def test_plan_approved_work_starts(engine_graph: Any, repo: Repo) -> None:
+    await engine_graph.ainvoke({"source": str(repo()), "approve": True}, config("plan"))
+    asked = await question(engine_graph, "plan")
+    assert asked["kind"] == "plan"
+    assert asked["plan"]["targets"]
+    state = await answer(engine_graph, "plan", "approve")
+    assert state["report"]["status"] == "verified"
+
+
+@pytest.mark.parametrize("given", ["fix the mean", {"answer": "change", "goal": "fix the mean"}])
+async def test_plan_changed_goal_is_what_the_coder_works_on(
+    scripted_graph: Any, repo: Repo, given: Any
+) -> None:
+    script, thread = Script(coder=[GOOD, DONE]), f"change-{type(given).__name__}"
+    graph = scripted_graph(script)
+    await graph.ainvoke({"source": str(repo()), "approve": True}, config(thread))
+    state = await answer(graph, thread, given)
+    assert state["report"]["status"] == "verified"
+    assert state["messages"][0].text.startswith("Goal: fix the mean")
+
+
+async def test_plan_bad_answers_leave_the_question_and_no_trace(
+    engine_graph: Any, repo: Repo
+) -> None:
+    await engine_graph.ainvoke({"source": str(repo()), "approve": True}, config("bad"))
+    before = [item.config async for item in engine_graph.aget_state_history(config("bad"))]
+    for wrong in ("  ", 7, {"answer": "perhaps"}, {"answer": "change"}, {"answer": "x", "y": 1}):
+        with pytest.raises(ValidationError):
+            await answer(engine_graph, "bad", wrong)
+        assert (await question(engine_graph, "bad"))["kind"] == "plan"
+    after = [item.config async for item in engine_graph.aget_state_history(config("bad"))]
+    assert after == before
+    state = await answer(engine_graph, "bad", {"answer": "reject"})
+    assert state["report"]["summary"] == "the plan was rejected"
+
+
+async def test_impossible_hint_reaches_the_coder_and_files_are_as_they_were(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[APPEND, NO, GOOD, DONE])
+    graph = scripted_graph(script)
+    given = {"source": str(repo()), "ask": True, "max_attempts": 1}
+    await graph.ainvoke(given, config("hint"))
+    asked = await question(graph, "hint")
+    assert (asked["kind"], asked["reason"]) == (
+        "impossible",
+        "the coder says: the tests contradict it",
+    )
+    with pytest.raises(ValidationError):
+        await answer(graph, "hint", {"answer": "retry", "attempts": 0})
+    state = await answer(graph, "hint", {"answer": "retry", "hint": "look at the divisor"})
+    assert state["report"]["status"] == "verified"
+    said = [message.text for message in state["messages"] if message.type == "human"]
+    assert "A person says: look at the divisor" in said[-1]
+
+
+async def test_impossible_stop_delivers_what_the_coder_said(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    graph = scripted_graph(Script(coder=[NO]))
+    await graph.ainvoke({"source": str(repo()), "ask": True}, config("stop"))
+    state = await answer(graph, "stop", "stop")
+    assert state["report"]["summary"] == "the coder says: the tests contradict it"
+    assert state["report"]["status"] == "unsolved"
+
+
+async def test_budget_attempts_used_up_more_are_granted(scripted_graph: Any, repo: Repo) -> None:
+    graph = scripted_graph(Script(coder=[BAD, DONE, REPAIR_BAD, DONE]))
+    given = {"source": str(repo()), "ask": True, "max_attempts": 1}
+    await graph.ainvoke(given, config("attempts"))
+    asked = await question(graph, "attempts")
+    assert (asked["kind"], asked["budget"]) == ("budget", "attempts")
+    assert asked["verdict"]
+    state = await answer(graph, "attempts", "extend")
+    assert state["report"]["status"] == "verified"
+    assert (state["report"]["attempts"], state["max_attempts"]) == (2, 2)
+
+
+async def test_budget_tokens_used_up_work_in_hand_gets_a_verdict(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[APPEND, GOOD, APPEND, DONE])  # 15 tokens a call, one is the planner's
+    given = {"source": str(repo()), "max_tokens": 45}
+    state = await scripted_graph(script).ainvoke(given, config("tokens"))
+    report = state["report"]
+    assert len(script.requests) == 3
+    assert (report["status"], report["budget"]) == ("verified", "tokens"), report
+    assert "not reviewed by the model" in report["findings"][0]["message"]
+
+
+async def test_budget_tokens_used_up_without_a_repair_is_unsolved_and_says_so(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[APPEND, GOOD, DONE])
+    given = {"source": str(repo()), "max_tokens": 30}
+    state = await scripted_graph(script).ainvoke(given, config("tokens-no"))
+    report = state["report"]
+    assert (report["status"], report["budget"]) == ("unsolved", "tokens")
+    assert report["summary"].startswith("30 of 30 tokens are used up; ")
+
+
+async def test_budget_seconds_used_up_is_asked_before_the_next_call(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[GOOD, DONE])
+    graph = scripted_graph(script)
+    given = {"source": str(repo()), "ask": True, "max_seconds": 0.01}
+    await graph.ainvoke(given, config("seconds"))
+    asked = await question(graph, "seconds")
+    assert (asked["kind"], asked["budget"]) == ("budget", "seconds")
+    assert script.requests == []
+    state = await answer(graph, "seconds", {"answer": "extend", "seconds": 600})
+    assert state["report"]["status"] == "verified"
+    assert 0 < state["report"]["seconds"] < 600
+
+
+async def test_budget_tokens_with_an_uncounting_endpoint_are_refused(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    graph = scripted_graph(Script(coder=[DONE], counts_tokens=False))
+    with pytest.raises(Exception, match="counts no tokens"):
+        await graph.ainvoke({"source": str(repo()), "max_tokens": 10}, config("uncounted"))
+
+
+@pytest.mark.parametrize("bound", ["max_tokens", "max_seconds", "max_attempts"])
+async def test_budget_negative_bound_is_refused(engine_graph: Any, repo: Repo, bound: str) -> None:
+    with pytest.raises(Exception, match=f"{bound} is -1"):
+        await engine_graph.ainvoke({"source": str(repo()), bound: -1}, config(f"neg-{bound}"))

@@ -35,12 +35,9 @@ async def run_suite(
 
 
 async def record_run(
-    step: Step, run: TestRun, kind: str, attempt: int, *, snapshot: str, patch: str = ""
+    step: Step, run: TestRun, kind: str, attempt: int, patch: str = ""
 ) -> TestSummary:
-    """Write every test of a run to the ledger and return the summary for the state.
-
-    It ran on the files of `snapshot`, with `patch` (a saved one's hash) applied.
-    """
+    """Write every test of a run to the ledger and return the summary for the state."""
     key = await step.record(
         step.services.ledger.save_test_run,
         step.thread,
@@ -49,7 +46,6 @@ async def record_run(
         [test.model_dump() for test in run.tests],
         seconds=run.seconds,
         patch=patch,
-        snapshot=snapshot,
     )
     return TestSummary(
         run=key,

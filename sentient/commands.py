@@ -13,12 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from nodes.state import Input
-from sentient import desktop_commands, doctor
+from sentient import desktop_commands, doctor, time_commands
 from sentient.endings import Ending
+from sentient.options import CHECKPOINT_HELP, Json, Thread
 from sentient.progress import Progress
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Runs, new_thread_id
 from sentient.text import printable
+from sentient.travel import rewind
 from tools.connection import Connection
 from tools.desktop import Desktop, Execution, Sink
 from tools.e2b_sandbox_tool import INTERPRETERS, run_script
@@ -34,8 +36,9 @@ app = typer.Typer(
 )
 app.add_typer(desktop_commands.app, name="desktop")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
-Thread = Annotated[str, typer.Argument(help="A thread's id, as `sentient threads` lists them.")]
+app.command()(time_commands.history)
+app.command()(time_commands.fork)
+app.command()(time_commands.diff)
 
 
 def _settings(model: str = "") -> Settings:
@@ -96,13 +99,18 @@ def resume(
     answer: Annotated[
         str | None, typer.Option(help="A word, or JSON, as `sentient show` says.")
     ] = None,
+    back_to: Annotated[str, typer.Option("--from", help=CHECKPOINT_HELP)] = "",
     apply: Annotated[str, typer.Option(help="Folder to write a verified patch to.")] = "",
     json: Json = False,
 ) -> None:
-    """Go on where a thread stopped, crashed or asked a question."""
+    """Go on where a thread stopped, crashed or asked a question; or, with --from, earlier."""
     runs = Runs(_settings())
     if apply and not Path(apply).is_dir():
         raise UsageError(f"no such folder: {apply}")
+    if back_to:
+        if answer is not None:
+            raise UsageError("--from asks questions again: give --answer when it has asked")
+        _run(rewind(runs, thread, back_to))
     with Progress(quiet=json) as progress:
         ending = _run(runs.resume(thread, progress, answer))
     _finish(runs, ending, json=json, apply_to=Path(apply) if apply else None)
@@ -150,27 +158,6 @@ def show(thread: Thread, json: Json = False) -> None:
         print_json(as_json(ending, patch))
     else:
         print_ending(ending, patch, Console(highlight=False, soft_wrap=True))
-
-
-@app.command()
-def diff(
-    thread: Thread,
-    apply: Annotated[str, typer.Option(help="Folder to apply the patch to.")] = "",
-) -> None:
-    """Print a thread's patch, as git apply takes it, or apply it to a folder."""
-    runs = Runs(_settings())
-    state = _run(runs.look(thread)).state
-    digest = state["report"]["patch"] if "report" in state else state.get("best", {}).get("patch")
-    patch = runs.ledger.patch(digest) if digest else None
-    if patch is None:
-        raise UsageError(f"thread {thread} has no patch (yet)")
-    if not apply:
-        sys.stdout.buffer.write(patch.encode("utf-8", "surrogateescape"))
-        return
-    if not Path(apply).is_dir():
-        raise UsageError(f"no such folder: {apply}")
-    apply_to_folder(patch, Path(apply))
-    sys.stderr.write(f"applied to {apply}\n")
 
 
 @app.command()

@@ -21,6 +21,7 @@ async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
         yield make_graph(saver, settings)
 
 
-def config_of(thread: str) -> RunnableConfig:
-    """How LangGraph is told which thread is meant."""
-    return {"configurable": {"thread_id": thread}}
+def config_of(thread: str, checkpoint: str = "") -> RunnableConfig:
+    """How LangGraph is told which thread is meant, and which of its checkpoints (the newest)."""
+    at = {"checkpoint_id": checkpoint} if checkpoint else {}
+    return {"configurable": {"thread_id": thread, **at}}

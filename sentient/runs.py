@@ -9,8 +9,7 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from checkpoints.lease import is_leased, thread_lease
-from checkpoints.ledger import Ledger
-from checkpoints.ledger_file import Row
+from checkpoints.ledger import Ledger, Row
 from nodes.state import Input
 from sentient.answers import read_answer
 from sentient.endings import Ending, read_ending
@@ -31,7 +30,7 @@ class Runs:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ledger = Ledger(settings.home / "ledger.db")
-        self._leases = settings.home / "leases"
+        self.leases = settings.home / "leases"
 
     async def start(self, given: Input, thread: str, listen: Listen) -> Ending:
         """Run a new thread to its end, a question, or a signal.
@@ -43,7 +42,7 @@ class Runs:
         """
         given = _absolute(given)
         source = given.get("source", "")
-        with thread_lease(self._leases, thread):
+        with thread_lease(self.leases, thread):
             if self.ledger.thread(thread):
                 hint = f"go on with: sentient resume {thread}"
                 raise UsageError(f"thread {thread} exists already", hint=hint)
@@ -66,11 +65,14 @@ class Runs:
             UsageError: there is no such thread, it asks nothing, or not what `answer` answers.
             ThreadBusyError: another process is running it.
         """
-        row = self._row(thread)
-        with thread_lease(self._leases, thread):
+        row = self.row(thread)
+        with thread_lease(self.leases, thread):
             ending = await self._read(thread)
             if answer is not None and ending.kind != "waiting":
                 raise UsageError(f"thread {thread} asks no question now")
+            if ending.kind == "finished":
+                report = ending.state["report"]  # a rewind that died may have said otherwise
+                self.ledger.save_thread(thread, status=report["status"], detail=report["summary"])
             if ending.kind == "finished" or (ending.kind == "waiting" and answer is None):
                 return ending
             given: Any = None if ending.state else self.ledger.input(str(row["id"]))
@@ -81,8 +83,8 @@ class Runs:
 
     async def look(self, thread: str) -> Ending:
         """What a thread's newest checkpoint says, and whether a process is running it."""
-        self._row(thread)
-        busy = is_leased(self._leases, thread)
+        self.row(thread)
+        busy = is_leased(self.leases, thread)
         ending = await self._read(thread)
         if busy and ending.kind == "stopped":
             ending.kind = "running"
@@ -97,11 +99,16 @@ class Runs:
         rows = self.ledger.threads()
         for row in rows:
             row.pop("input", None)
-            if row["status"] == "running" and not is_leased(self._leases, str(row["id"])):
+            if row["status"] == "running" and not is_leased(self.leases, str(row["id"])):
                 row["status"] = "stopped"
         return rows
 
-    def _row(self, thread: str) -> Row:
+    def row(self, thread: str) -> Row:
+        """A thread's line in the ledger.
+
+        Raises:
+            UsageError: there is no such thread.
+        """
         row = self.ledger.thread(thread)
         if row is None:
             raise UsageError(f"there is no thread {thread}", hint="list them: sentient threads")

@@ -307,6 +307,18 @@ async def kill_desktops(
     return killed
 
 
+async def has_snapshot(connection: Connection, snapshot_id: str, desktop_id: str) -> bool:
+    """Whether the server has this snapshot of this desktop, which may be gone itself."""
+    options = await connection.options()
+    pages = AsyncSandbox.list_snapshots(sandbox_id=desktop_id, **options)
+    while pages.has_next:
+        with translated("list snapshots"):
+            items = await pages.next_items()
+        if any(item.snapshot_id == snapshot_id for item in items):
+            return True
+    return False
+
+
 async def delete_snapshot(connection: Connection, snapshot_id: str) -> None:
     """Delete a snapshot; one that does not exist is no error."""
     options = await connection.options()

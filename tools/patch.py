@@ -37,22 +37,34 @@ class Patch:
 
 
 async def make_patch(
-    desktop: Desktop, base_commit: str, *, apply: str = "", remove: Sequence[str] = ()
+    desktop: Desktop,
+    base_commit: str,
+    *,
+    apply: str = "",
+    remove: Sequence[str] = (),
+    since: str = "",
+    reverse: bool = False,
 ) -> Patch:
     """Diff the working tree, untracked files included, against the base.
 
     With `apply`, that patch is applied, all or nothing, and is the difference; then `remove` are
-    removed. In a coder's desktop the answer is the coder's word, in a pristine one the truth.
+    removed. With `since`, another patch to the base, it starts from what that one makes; with
+    `reverse` it leads from the working tree back to its start.
+    In a coder's desktop the answer is the coder's word, in a pristine one the truth.
 
     Raises:
         ToolError: git refuses, or the patch is larger than `PATCH_LIMIT`.
     """
     await install_programs(desktop)
-    out, given = f"{CONTROL}/work", f"{CONTROL}/apply.patch"
-    if apply:
-        await desktop.fs.write_file(given, apply.encode("utf-8", "surrogateescape"))
-    options = {"repo": REPO, "base": base_commit, "out": out, "remove": list(remove)}
-    options["apply"] = given if apply else ""
+    out = f"{CONTROL}/work"
+    options: dict[str, object] = {
+        "repo": REPO, "base": base_commit, "out": out, "remove": list(remove), "reverse": reverse,
+    }  # fmt: skip
+    for name, patch in (("apply", apply), ("since", since)):
+        options[name] = f"{CONTROL}/{name}.patch" if patch else ""
+        if patch:
+            data = patch.encode("utf-8", "surrogateescape")
+            await desktop.fs.write_file(str(options[name]), data)
     done = await desktop.exec(
         "python", [f"{PROGRAMS}/make_patch.py", json.dumps(options)], timeout_s=300
     )

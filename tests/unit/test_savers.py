@@ -145,24 +145,6 @@ async def test_prune_unknown_strategy_is_refused(saver: SqliteSaver) -> None:
         await saver.aprune(["t"], strategy="most")
 
 
-async def test_long_conversation_costs_what_is_said_not_its_length(
-    saver: SqliteSaver, tmp_path: Path
-) -> None:
-    async def speak(state: Talk) -> dict[str, Any]:
-        text = os.urandom(3000).hex()
-        return {"messages": [AIMessage(text)], "turns": state.get("turns", 0) + 1}
-
-    builder = StateGraph(Talk)
-    builder.add_node("speak", speak)
-    builder.set_entry_point("speak")
-    builder.add_conditional_edges("speak", lambda s: "speak" if s["turns"] < 60 else "__end__")
-    graph = builder.compile(checkpointer=saver)
-    await graph.ainvoke({"messages": [], "turns": 0}, config("t"), durability="sync")
-    [[_, pages, done]] = await saver.conn.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert pages == done
-    assert (tmp_path / "checkpoints.db").stat().st_size / 60 < 30_000  # 6 kB of them are said
-
-
 async def test_copy_thread_of_deltas_reads_the_same_at_every_checkpoint(
     saver: SqliteSaver,
 ) -> None:

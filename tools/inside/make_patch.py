@@ -1,10 +1,13 @@
 """Writes the difference between the working tree and a commit to a file (run inside the desktop).
 
-    python make_patch.py '{"repo": …, "base": …, "out": …, "apply": … or "", "remove": […]}'
+    python make_patch.py '{"repo": …, "base": …, "out": …, "apply": … or "", "remove": […],
+        "since": … or "", "reverse": …}'
 
-With `apply` the difference is that patch, applied here; without, all changes, untracked files
-included. `<out>.patch` gets a binary-safe diff, `<out>.json` what changed: [{path, status, added,
-removed}]. Last, the files in `remove` are removed from the working tree.
+Without `apply` the difference is all changes, untracked files included; with it, that patch,
+applied here. With `since`, a patch to the base as well, it starts from what that one makes; with
+`reverse` it leads back to its start. `<out>.patch` gets a binary-safe diff, `<out>.json` what
+changed: [{path, status, added, removed}]. Last, the files in `remove` are removed from the working
+tree.
 """
 
 import json
@@ -12,8 +15,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+BACK = ["-R", "--src-prefix=b/", "--dst-prefix=a/"]
 PLAIN = ["--no-ext-diff", "--no-textconv", "--no-renames", "--cached"]
 
 
@@ -30,10 +35,10 @@ def git(repo, *args):
     return done.stdout
 
 
-def changed_files(repo, base):
-    status = git(repo, "diff", "--name-status", "-z", *PLAIN, base).decode("utf-8", "replace")
+def changed_files(repo, how):
+    status = git(repo, "diff", "--name-status", "-z", *how).decode("utf-8", "replace")
     letters = dict(zip(status.split("\0")[1::2], status.split("\0")[0::2], strict=False))
-    numbers = git(repo, "diff", "--numstat", "-z", *PLAIN, base).decode("utf-8", "replace")
+    numbers = git(repo, "diff", "--numstat", "-z", *how).decode("utf-8", "replace")
     files = []
     for line in filter(None, numbers.split("\0")):
         added, removed, path = line.split("\t", 2)
@@ -50,9 +55,22 @@ def remove(repo, path):
         target.unlink(missing_ok=True)
 
 
+def patched_tree(repo, base, patch):
+    """The tree of the base with a patch, made beside the working tree and its index."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GIT_INDEX_FILE"] = f"{folder}/index"
+        git(repo, "read-tree", base)
+        git(repo, "apply", "--cached", "--binary", "--whitespace=nowarn", patch)
+        tree = git(repo, "write-tree").decode().strip()
+        del os.environ["GIT_INDEX_FILE"]
+    return tree
+
+
 def main():
     options = json.loads(sys.argv[1])
     repo, base, out = options["repo"], options["base"], options["out"]
+    if options["since"]:
+        base = patched_tree(repo, base, options["since"])
     if options["apply"]:
         git(repo, "status", "--porcelain")  # a forked desktop's files are new to the index
         git(repo, "apply", "--index", "--binary", "--whitespace=nowarn", options["apply"])
@@ -60,8 +78,9 @@ def main():
         git(repo, "add", "--all")
     for path in options["remove"]:
         remove(repo, path)
-    git(repo, "diff", "--binary", "--full-index", f"--output={out}.patch", *PLAIN, base)
-    Path(f"{out}.json").write_text(json.dumps(changed_files(repo, base)))
+    how = [*PLAIN, *(BACK if options["reverse"] else []), base]
+    git(repo, "diff", "--binary", "--full-index", f"--output={out}.patch", *how)
+    Path(f"{out}.json").write_text(json.dumps(changed_files(repo, how)))
 
 
 if __name__ == "__main__":

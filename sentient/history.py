@@ -1,0 +1,128 @@
+"""`sentient history`: a line for every checkpoint of a thread, for people and for programs."""
+
+import shutil
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nodes.state import LISTED_TESTS, State
+from sentient.lanes import draw_lanes
+from sentient.text import plural, printable
+from sentient.timeline import Moment, Timeline
+
+WIDE = 110
+"""Columns from which names of files and whole snapshot ids are shown."""
+
+MADE = {"fork": "fork: ", "update": "edit: "}
+"""What a line says of a checkpoint that no node made."""
+
+
+def failing_tests(state: State) -> list[str] | None:
+    """Tests that failed when they last ran: in the last verdict, else as the planner found them."""
+    if verdict := state.get("verdict"):
+        return list(dict.fromkeys([*verdict["still_failing"], *verdict["regressions"]]))
+    return state["baseline"]["failing"] if "baseline" in state else None
+
+
+def history_rows(timeline: Timeline, limit: int) -> list[dict[str, Any]]:
+    """The newest checkpoints as plain data, newest first; no limit when it is 0."""
+    current = {moment.id for moment in timeline.ancestry(timeline.latest)}
+    return [
+        {
+            "checkpoint": moment.id,
+            "parent": moment.parent,
+            "node": moment.node,
+            "next": list(moment.next),
+            "source": moment.source,
+            "taken_from": moment.origin,
+            "on_current_branch": moment.id in current,
+            "asks": _asks(timeline, moment),
+            "attempt": moment.values.get("attempt", 0),
+            "failing": failing_tests(moment.values),
+            "changed": moment.values.get("changed", []),
+            "changed_count": moment.values.get("changed_count"),
+            "snapshot": moment.snapshot,
+            "created": moment.created.isoformat(),
+            "bytes": moment.size,
+            "bytes_are": "stored" if timeline.sizes_are_stored else "serialised",
+        }
+        for moment in timeline.moments[: limit or None]
+    ]
+
+
+def print_history(timeline: Timeline, limit: int, console: Console) -> None:
+    """Write the table, as wide as the terminal; a pipe gets the wide form."""
+    width = shutil.get_terminal_size((140, 24)).columns
+    wide = width >= WIDE
+    shown = timeline.moments[: limit or None]
+    lanes = draw_lanes(timeline)[: len(shown)]
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
+    for title, least in (("", len(max(lanes, key=len))), ("CHECKPOINT", timeline.digits)):
+        table.add_column(title, no_wrap=True, min_width=least)
+    table.add_column("NODE", no_wrap=True, overflow="ellipsis")
+    table.add_column("TRY", justify="right", min_width=3)
+    table.add_column("FAIL", justify="right", min_width=4)
+    table.add_column("CHANGED", no_wrap=True, overflow="ellipsis")
+    table.add_column("SNAPSHOT", no_wrap=True, min_width=8)
+    table.add_column("AGE", justify="right", no_wrap=True, min_width=6)
+    table.add_column("SIZE", justify="right", no_wrap=True, min_width=7)
+    now = datetime.now(UTC)
+    for lane, moment in zip(lanes, shown, strict=False):
+        cells = _cells(timeline, moment, now, wide=wide)
+        table.add_row(lane, *(escape(printable(cell)) for cell in cells))
+    console.width = width
+    console.print(table)
+    size = "bytes in the database" if timeline.sizes_are_stored else "bytes as serialised"
+    count = plural(len(timeline.moments), "checkpoint")
+    part = f"{len(shown)} of " if len(shown) < len(timeline.moments) else ""
+    console.print(f"[dim]{part}{count}, newest first; size: {size}[/]", soft_wrap=True)
+
+
+def _cells(timeline: Timeline, moment: Moment, now: datetime, *, wide: bool) -> tuple[str, ...]:
+    failing = failing_tests(moment.values)
+    more = "+" if failing and len(failing) >= LISTED_TESTS else ""
+    snapshot = moment.snapshot if wide else moment.snapshot.removeprefix("snapshot-")[:8]
+    return (
+        timeline.short(moment.id),
+        _what(timeline, moment),
+        str(moment.values.get("attempt") or ""),
+        "" if failing is None else f"{len(failing)}{more}",
+        _changed(moment.values, wide=wide),
+        snapshot or "none",
+        short_time((now - moment.created).total_seconds()),
+        f"{moment.size / 1000:.1f} kB",
+    )
+
+
+def _what(timeline: Timeline, moment: Moment) -> str:
+    coming = " + ".join("start" if name == "__start__" else name for name in moment.next)
+    asks = " asks" if _asks(timeline, moment) else ""
+    arrow = f" → {coming}{asks}" if coming else ""
+    return f"{MADE.get(moment.source, '')}{moment.node}{arrow}"
+
+
+def _asks(timeline: Timeline, moment: Moment) -> bool:
+    """Whether a question asked here is still open: nothing was built on it."""
+    return moment.waits and all(other.parent != moment.id for other in timeline.moments)
+
+
+def _changed(state: State, *, wide: bool) -> str:
+    names, count = state.get("changed", []), state.get("changed_count", 0)
+    if count is None:
+        return "unknown"
+    if not count:
+        return ""
+    if wide or count == 1:
+        return ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else "")
+    return plural(count, "file")
+
+
+def short_time(seconds: float) -> str:
+    """A duration in its largest unit, rounded down: `42 s`, `7 min`, `3 h`, `12 d`."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"

@@ -1,0 +1,116 @@
+"""The commands that deal with a thread's past; `sentient.commands` registers them."""
+
+import asyncio
+import itertools
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sentient import travel
+from sentient.compare import BASE, compare
+from sentient.history import history_rows, print_history
+from sentient.opening import open_graph
+from sentient.options import CHECKPOINT_HELP, Json, Thread
+from sentient.reports import print_json
+from sentient.runs import Runs
+from sentient.text import printable
+from sentient.timeline import Timeline, read_timeline
+from tools.connection import Connection
+from tools.errors import UsageError
+from tools.patch import ChangedFile, Patch, apply_to_folder
+from tools.settings import Settings
+
+
+def history(
+    thread: Thread,
+    limit: Annotated[int, typer.Option(min=0, help="Newest ones only; 0 = all.")] = 0,
+    json: Json = False,
+) -> None:
+    """List a thread's checkpoints, newest first, with their branches."""
+    timeline = asyncio.run(_timeline(Runs(Settings()), thread))
+    if json:
+        print_json(history_rows(timeline, limit))
+    else:
+        print_history(timeline, limit, Console(highlight=False))
+
+
+def fork(
+    thread: Thread,
+    checkpoint: Annotated[str, typer.Option("--from", help=CHECKPOINT_HELP)],
+    new: Annotated[str, typer.Option("--thread", help="Id of the new thread.")] = "",
+    task: Annotated[str, typer.Option(help="What the new thread is to do instead.")] = "",
+    json: Json = False,
+) -> None:
+    """Make a new thread from a checkpoint, with its files; the original stays as it is."""
+    runs = Runs(Settings())
+    runs.row(thread)
+    new = new or _free_name(runs, thread)
+    moment = asyncio.run(travel.fork(runs, thread, checkpoint, new, task))
+    if json:
+        taken_from = {"thread": thread, "checkpoint": moment.id}
+        print_json({"thread": new, "taken_from": taken_from, "next": list(moment.next)})
+        return
+    coming = " + ".join(moment.next)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{escape(printable(new))} starts where {escape(printable(thread))} was at")
+    console.print(f"  checkpoint {moment.id}, before {coming}")
+    console.print(f"go on with: sentient resume {escape(printable(new))}")
+
+
+def diff(
+    thread: Thread,
+    between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="From checkpoint A to B; base and latest are known."),
+    ] = None,
+    at: Annotated[str, typer.Option(metavar="CHECKPOINT", help="From the base to there.")] = "",
+    apply: Annotated[str, typer.Option(help="Folder to apply the patch to.")] = "",
+    json: Json = False,
+) -> None:
+    """Print a thread's patch, as git apply takes it, or the files between two checkpoints."""
+    if between and at:
+        raise UsageError("--at and --between exclude each other")
+    if apply and not Path(apply).is_dir():
+        raise UsageError(f"no such folder: {apply}")
+    runs = Runs(Settings())
+    span = between or ((BASE, at) if at else None)
+    patch = asyncio.run(_compared(runs, thread, *span) if span else _delivered(runs, thread))
+    if apply:
+        apply_to_folder(patch.text, Path(apply))
+        sys.stderr.write(f"applied to {apply}\n")
+    if json:
+        files = [file.model_dump() for file in patch.files]
+        print_json({"thread": thread, "patch": patch.text, "files": files, "applied": apply})
+    elif not apply:
+        sys.stdout.buffer.write(patch.text.encode("utf-8", "surrogateescape"))
+
+
+async def _compared(runs: Runs, thread: str, earlier: str, later: str) -> Patch:
+    timeline = await _timeline(runs, thread)
+    return await compare(Connection(runs.settings), timeline, earlier, later)
+
+
+async def _delivered(runs: Runs, thread: str) -> Patch:
+    """The patch of the report, or the best one so far."""
+    state = (await runs.look(thread)).state
+    found = state.get("report") or state.get("best")
+    text = runs.ledger.patch(found["patch"]) if found else None
+    if found is None or text is None:
+        hint = f"the files as they are: sentient diff {thread} --at latest"
+        raise UsageError(f"thread {thread} has no patch (yet)", hint=hint)
+    return Patch(text, [ChangedFile.model_validate(file) for file in found["files"]])
+
+
+def _free_name(runs: Runs, thread: str) -> str:
+    names = (f"{thread}-fork{number}" for number in itertools.count(1))
+    return next(name for name in names if not runs.ledger.thread(name))
+
+
+async def _timeline(runs: Runs, thread: str) -> Timeline:
+    runs.row(thread)
+    async with open_graph(runs.settings) as graph:
+        return await read_timeline(graph.checkpointer, thread)  # type: ignore[arg-type]

@@ -34,12 +34,19 @@ class ThreadBusyError(Exception):
 class Lease:
     """The only right on this machine to run a thread, until `release` or the process's end."""
 
-    def __init__(self, path: Path, thread: str, descriptor: int, record: Record) -> None:
+    def __init__(self, path: Path, thread: str, token: str, descriptor: int | None) -> None:
         self.path, self.thread = path, thread
-        self.token = f"{record['boot']}/{record['record']}/{record['number']}"
-        """Names this lease; within a boot and a record, the larger number is the later one."""
-        self._descriptor: int | None = descriptor
+        self.token = token
+        """Names this lease in letters, digits, `-` and `_`: boot, record and number."""
+        self.kept: dict[str, Any] = {}
+        """What a run keeps from node to node; it is of no use without the lease."""
+        self._descriptor = descriptor
         self._in_use = False
+
+    @classmethod
+    def alone(cls, name: str) -> "Lease":
+        """A lease for a run without a thread, which nobody else can run or resume."""
+        return cls(Path(), name, secrets.token_hex(16), None)
 
     @property
     def is_held(self) -> bool:
@@ -48,8 +55,8 @@ class Lease:
 
     def is_successor_of(self, token: str) -> bool:
         """Whether whoever held `token` is proven dead: it held this very lock before us."""
-        ours, _, our_number = self.token.rpartition("/")
-        theirs, _, number = token.rpartition("/")
+        ours, _, our_number = self.token.rpartition("_")
+        theirs, _, number = token.rpartition("_")
         return ours == theirs and number.isdecimal() and int(number) < int(our_number)
 
     def release(self) -> None:
@@ -85,7 +92,9 @@ def take_lease(folder: Path, thread: str) -> Lease:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(descriptor, path, thread)
-        return Lease(path, thread, descriptor, _next_record(path, thread))
+        record = _next_record(path, thread)
+        token = f"{record['boot']}_{record['record']}_{record['number']}"
+        return Lease(path, thread, token, descriptor)
     except BaseException:
         os.close(descriptor)
         raise

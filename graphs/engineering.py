@@ -77,7 +77,7 @@ def make_graph(
     builder.add_conditional_edges("budget", routing.after_budget)
     builder.set_finish_point("deliver")
     compiled = builder.compile(checkpointer=checkpointer, name="engineering")
-    durable = DurableGraph(leases=settings.home / "leases", **vars(compiled))
+    durable = DurableGraph(leases=settings.leases, **vars(compiled))
     return durable.with_config(recursion_limit=RECURSION_LIMIT)
 
 

@@ -11,8 +11,10 @@ from typing import Any, Protocol, Self
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
+from langgraph.errors import GraphInterrupt
 
-from checkpoints.binding import Binding
+from checkpoints.binding import KEPT, Binding
+from checkpoints.lease import Lease, held_lease
 from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
 from nodes.state import State
@@ -42,8 +44,9 @@ class Step:
         self._write = get_stream_writer()
         self._exits = AsyncExitStack()
         self._desktop: Desktop | None = None
+        self._lease = held_lease(services.settings.leases, thread) or Lease.alone(thread)
         self._binding: Binding[Desktop] = Binding(
-            services.desktops, thread, state.get("desktop"), self._restored
+            services.desktops, self._lease, state.get("desktop"), self._restored
         )
 
     @property
@@ -63,7 +66,7 @@ class Step:
     async def desktop(self) -> Desktop:
         """The thread's desktop, with exactly the files of the checkpoint this node starts from."""
         if self._desktop is None:
-            self._desktop = await self._binding.open()
+            self._desktop = await self._binding.open(self.node)
             await self._exits.enter_async_context(self._desktop.kept_alive())
         return self._desktop
 
@@ -85,8 +88,18 @@ class Step:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *failure: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self._exits.aclose()
+        if kind is not None:
+            await self._let_go(waiting=issubclass(kind, GraphInterrupt))
+
+    async def _let_go(self, *, waiting: bool) -> None:
+        """The next node asks for the desktop anew; while a person is asked it is paused."""
+        desktop: Desktop | None = self._lease.kept.get(KEPT)
+        if desktop is not None:
+            self._lease.kept[KEPT] = None
+            if waiting:
+                await self.services.desktops.rest(desktop)
 
     def _restored(self, reason: str) -> None:
         self.emit("restored", reason=reason)

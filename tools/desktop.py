@@ -7,6 +7,7 @@ Everything goes through the official, unmodified E2B SDK; which server answers i
 import asyncio
 import contextlib
 import shlex
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class Desktop:
         lifecycle: str = "persistent",
     ) -> None:
         self._sandbox, self._connection, self._lifecycle = sandbox, connection, lifecycle
-        self._timeout_s = timeout_s
+        self._timeout_s, self._renewed = timeout_s, time.monotonic()
         self.fs = DesktopFiles(sandbox)
 
     @classmethod
@@ -173,7 +174,7 @@ class Desktop:
         fresh = await type(self).connect(
             self.id, timeout_s=self._timeout_s, connection=self._connection
         )
-        self._sandbox, self.fs = fresh._sandbox, fresh.fs
+        self._sandbox, self.fs, self._renewed = fresh._sandbox, fresh.fs, fresh._renewed
 
     async def start(
         self,
@@ -242,7 +243,9 @@ class Desktop:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(self._timeout_s / 3)
+            due = self._renewed + self._timeout_s / 3
+            await asyncio.sleep(due - time.monotonic())
+            self._renewed = time.monotonic()
             with contextlib.suppress(SentientError), translated("keep a desktop alive"):
                 await self._sandbox.set_timeout(self._timeout_s)
 
@@ -283,15 +286,23 @@ class Desktop:
         await self.close()
 
 
-async def list_desktops(connection: Connection, metadata: Mapping[str, str]) -> AsyncIterator[str]:
-    """Yield the ids of desktops, running or paused, that carry all of `metadata`."""
+async def described_desktops(
+    connection: Connection, metadata: Mapping[str, str]
+) -> AsyncIterator[tuple[str, Mapping[str, str]]]:
+    """Yield id and all metadata of desktops, running or paused, that carry all of `metadata`."""
     options = await connection.options()
     pages = AsyncSandbox.list(query=SandboxQuery(metadata=dict(metadata)), **options)
     while pages.has_next:
         with translated("list desktops"):
             items = await pages.next_items()
         for item in items:
-            yield item.sandbox_id
+            yield item.sandbox_id, item.metadata
+
+
+async def list_desktops(connection: Connection, metadata: Mapping[str, str]) -> AsyncIterator[str]:
+    """Yield the ids of desktops, running or paused, that carry all of `metadata`."""
+    async for desktop_id, _ in described_desktops(connection, metadata):
+        yield desktop_id
 
 
 async def kill_desktops(

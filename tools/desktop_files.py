@@ -79,6 +79,15 @@ class DesktopFiles:
         with translated(f"look for {path}"):
             return await self._files.exists(path)
 
+    async def rename(self, path: str, to: str) -> None:
+        """Give a file another name, at once or not at all; replaces what has that name.
+
+        Raises:
+            ToolError: there is no such file.
+        """
+        with translated(f"rename {path}"):
+            await self._files.rename(path, to)
+
     async def remove(self, path: str) -> None:
         """Delete a file or a whole folder."""
         with translated(f"remove {path}"):

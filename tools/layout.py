@@ -12,8 +12,8 @@ REPO = f"{HOME}/repo"
 CONTROL = f"{HOME}/.sentient"
 """Our own folder in the desktop: programs, logs, results. Part of every snapshot."""
 
-HEAD = f"{CONTROL}/head"
-"""Holds the token that the last checkpoint knows; see `checkpoints.binding`."""
+MARKS = f"{CONTROL}/marks"
+"""Holds one empty file, whose name says which moment the files are of: `checkpoints.binding`."""
 
 PROGRAMS = f"{CONTROL}/bin"
 

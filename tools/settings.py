@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     """Largest repository that is copied into a desktop, in MiB before compression."""
 
     @property
+    def leases(self) -> Path:
+        """Folder of the locks that keep one run a thread."""
+        return self.home / "leases"
+
+    @property
     def model_name(self) -> str:
         """The model to use: `none` unless a model, a key or an endpoint is configured."""
         if self.model:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import pytest
+from e2b import AsyncSandbox, SandboxQuery, SandboxState
+from langgraph.types import Command
 from samples import Repo
 from scripted_model import Script, call
 
 from nodes.desktops import OWNER
 from tools.connection import Connection
 from tools.desktop import Desktop, kill_desktops, list_desktops
-from tools.errors import UsageError
-from tools.layout import REPO
+from tools.layout import MARKS, REPO
 from tools.settings import Settings
 
 APPEND = call("shell", command="echo '# once' >> calc.py")
@@ -40,7 +40,8 @@ async def test_resume_dirty_desktop_is_restored_before_the_node(
     await run_until(graph, {"source": str(repo())}, "dirty", "tester")
     [desktop_id] = [d async for d in list_desktops(Connection(settings), {OWNER: "dirty"})]
     desktop = await Desktop.connect(desktop_id, connection=Connection(settings))
-    await desktop.fs.write_file("/home/user/.sentient/head", "dirty-by-a-dead-node")
+    [mark] = await desktop.fs.list_dir(MARKS)
+    await desktop.fs.rename(mark.path, f"{MARKS}/dirty-by-a-dead-node")
     await desktop.fs.write_file(f"{REPO}/calc.py", "half written")
     state = await graph.ainvoke(None, config("dirty"))
     assert state["report"]["status"] == "verified", state["report"]
@@ -82,6 +83,12 @@ async def test_copied_thread_gets_a_desktop_of_its_own(
     assert (await working_file(settings, "original")).count("# once") == 1
 
 
-async def test_run_durability_exit_is_refused(engine_graph: Any, repo: Repo) -> None:
-    with pytest.raises(UsageError, match="durability 'exit'"):
-        await engine_graph.ainvoke({"source": str(repo())}, config("exit"), durability="exit")
+async def test_approval_desktop_is_paused_while_a_person_is_asked(
+    engine_graph: Any, repo: Repo, settings: Settings
+) -> None:
+    await engine_graph.ainvoke({"source": str(repo()), "approve": True}, config("asked"))
+    options = await Connection(settings).options()
+    pages = AsyncSandbox.list(query=SandboxQuery(metadata={OWNER: "asked"}), **options)
+    assert [item.state for item in await pages.next_items()] == [SandboxState.PAUSED]
+    state = await engine_graph.ainvoke(Command(resume="approve"), config("asked"))
+    assert state["report"]["status"] == "verified"

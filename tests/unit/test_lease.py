@@ -60,9 +60,9 @@ def test_lease_of_another_boot_or_home_is_no_predecessor(tmp_path: Path) -> None
     for _ in range(2):
         with thread_lease(tmp_path / "b", "t") as ours:
             assert not ours.is_successor_of(theirs.token)
-    boot, record, _ = ours.token.split("/")
-    assert ours.is_successor_of(f"{boot}/{record}/1")
-    assert not ours.is_successor_of(f"another-boot/{record}/1")
+    boot, record, _ = ours.token.split("_")
+    assert ours.is_successor_of(f"{boot}_{record}_1")
+    assert not ours.is_successor_of(f"another-boot_{record}_1")
 
 
 @pytest.mark.parametrize("left", ["", "{", "[]", '{"number": 7'])

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,13 @@ from sentient_desktop.network.gate import Border, Gate
 from sentient_desktop.network.policy import PROXY_PORT, Policy
 from sentient_desktop.sandbox.boot import RunningJail, Spawner
 from sentient_desktop.sandbox.factory import JailFactory
-from sentient_desktop.sandbox.freeze import freeze, thaw
+from sentient_desktop.sandbox.freeze import freeze, thaw, walk_tree
 from sentient_desktop.settings import Limits
 from sentient_desktop.state import read_start_time
+from sentient_desktop.store.capture import Captures, Draft
 from sentient_desktop.store.layers import LayerStore
-from sentient_desktop.store.registry import (
-    DesktopRecord,
-    Registry,
-    new_record,
-)
+from sentient_desktop.store.mapped import find_mapped
+from sentient_desktop.store.registry import DesktopRecord, Registry, new_record
 from sentient_desktop.store.trees import remove_tree
 from sentient_desktop.templates.shelf import Shelf
 
@@ -77,6 +76,7 @@ class Desktop:
         """When the last of them ended."""
         self.disk_used = 0
         """Bytes on its own disk when the watchdog last looked."""
+        self.captures = Captures(workshop.layers, overlay=workshop.overlay)
         self._workshop = workshop
         self._frozen: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
@@ -281,10 +281,10 @@ class Desktop:
                 text = f"port {PROXY_PORT} inside the sandbox could not be taken: {error}"
                 raise ApiError(409, text) from error
 
-    async def capture(self, name: str) -> list[str]:
+    async def capture(self, name: str, hold: Callable[[list[str]], None]) -> list[str]:
         """Copy the disk as it stands at one instant to a new layer; processes go on afterwards.
 
-        Returns the chain of layers that is this disk, the new one on top.
+        Returns the chain of layers that is this disk, the new one on top, which it had ``hold``.
 
         Raises:
             ApiError: 404 when it is gone.
@@ -292,18 +292,24 @@ class Desktop:
         """
         async with self.lock:
             self._require_present()
-            layers = self._workshop.layers
+            hold([*self.record.layers, *self.captures.chain])
             awake = self.jail is not None and self.jail.alive and self.record.state == "running"
             stopped: list[int] = []
             if awake and self.jail is not None:
                 stopped = await self._freeze(self.jail)
             try:
-                _, unfinished = await asyncio.to_thread(layers.copy_in, self.disk, name)
+                draft = await asyncio.to_thread(self._copy, name)
             finally:
                 if awake:
                     self._thaw(stopped)
-            await asyncio.to_thread(layers.finish, name, unfinished)
-            return [*self.record.layers, name] if self._workshop.overlay else [name]
+            await asyncio.to_thread(self.captures.finish, draft)
+            return draft.chain
+
+    def _copy(self, name: str) -> Draft:
+        jail = self.jail
+        pids = walk_tree(jail.init_pid) if jail is not None and jail.alive else {}
+        mapped = partial(find_mapped, pids, self.disk)
+        return self.captures.copy(self.disk, name, self.record.layers, mapped)
 
     async def delete(self) -> None:
         """End all processes and remove the disk and the row. Idempotent.

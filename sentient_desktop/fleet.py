@@ -146,12 +146,13 @@ class Fleet:
         side; only the block runs alone.
         """
         name, layers = new_name(), self._workshop.layers
-        with layers.held([name, *desktop.record.layers]):
-            chain = await desktop.capture(name)
+        with layers.held([name]) as hold:
+            chain = await desktop.capture(name, hold)
             async with self._sweeping:
                 chain = self._chains.shorten(chain)
                 if len(chain) > layers.longest_chain:  # the background did not keep up
                     chain = [await asyncio.to_thread(layers.flatten, chain)]
+                desktop.captures.shortened(chain)
                 yield chain
         self._chains.note(chain)
 
@@ -283,6 +284,7 @@ class Fleet:
         """Delete layers that no desktop and no snapshot stands on."""
         async with self._sweeping:
             wanted = _layers_of(desktop.record for desktop in self.desktops.values())
+            wanted.update(*(desktop.captures.chain for desktop in self.desktops.values()))
             wanted |= _layers_of(self.snapshots.values())
             wanted |= self._chains.keep(wanted)
             await asyncio.to_thread(self._workshop.layers.keep_only, wanted)

@@ -10,12 +10,14 @@ import os
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from sentient_desktop.errors import DiskError
 from sentient_desktop.sandbox.argv import MOUNT_POINTS
+from sentient_desktop.store.mapped import notices_mapped_writes
 from sentient_desktop.store.trees import (
     copy_tree,
     failure,
@@ -101,21 +103,37 @@ class LayerStore:
         """Return where a layer is."""
         return self.folder / name
 
+    def unfinished(self, name: str) -> Path:
+        """Return where a layer is made, until it is complete and gets its name."""
+        return self.folder / (name + UNFINISHED)
+
+    @cached_property
+    def notices_mapped_writes(self) -> bool:
+        """Whether change times tell of writes through memory here; see ``store.mapped``."""
+        return notices_mapped_writes(self.folder.parent)
+
     @property
     def longest_chain(self) -> int:
         """How many layers one mount can have: bubblewrap's options for it must fit one page."""
         return min(2 * CHAIN_LIMIT, _OPTION_BYTES // (len(str(self.folder)) + _NAME_BYTES))
 
     @contextmanager
-    def held(self, names: Iterable[str]) -> Iterator[None]:
+    def held(self, names: Iterable[str]) -> Iterator[Callable[[Iterable[str]], None]]:
         """Keep layers, and unfinished ones of these names, from keep_only() before a row has them.
 
-        Leave the block under the lock that sweeps take: a sweep then sees the row or the hold.
+        The block gets a function that holds more of them. Leave it under the lock that sweeps
+        take: a sweep then sees the row or the hold.
         """
-        held = list(names)
-        self._held.update(held)
+        held: list[str] = []
+
+        def hold(more: Iterable[str]) -> None:
+            found = list(more)
+            held.extend(found)
+            self._held.update(found)
+
+        hold(names)
         try:
-            yield
+            yield hold
         finally:
             self._held.subtract(held)
 
@@ -125,7 +143,7 @@ class LayerStore:
         Only this needs the desktop frozen; finish() may follow after it was thawed.
         """
         name = name or new_name()
-        unfinished = self.folder / (name + UNFINISHED)
+        unfinished = self.unfinished(name)
         copy_tree(source, unfinished)
         return name, unfinished
 
@@ -141,7 +159,7 @@ class LayerStore:
         The path is that of an unfinished one; finish() is the next step when the program succeeded.
         """
         name = new_name()
-        unfinished = self.folder / (name + UNFINISHED)
+        unfinished = self.unfinished(name)
         program = [sys.executable, "-P", "-m", "sentient_desktop.store.merge"]
         if os.geteuid() == 0:
             # Each layer may have had another owner; one owner is what a mount can map.

@@ -71,7 +71,7 @@ async def test_fork_of_a_fork_and_of_a_paused_desktop_work(desktop: AsyncSandbox
         assert await grandchild.kill()
 
 
-async def test_layers_of_forks_go_with_the_last_of_them(
+async def test_layers_of_forks_go_with_the_last_of_them_and_their_parent(
     desktop: AsyncSandbox, data_dir: Path
 ) -> None:
     before = set((data_dir / "layers").iterdir())
@@ -79,6 +79,8 @@ async def test_layers_of_forks_go_with_the_last_of_them(
     assert len(set((data_dir / "layers").iterdir()) - before) == 1
     for fork in forks:
         assert await fork.kill()
+    assert len(set((data_dir / "layers").iterdir()) - before) == 1  # its next capture stands on it
+    assert await desktop.kill()
     assert set((data_dir / "layers").iterdir()) == before
 
 

@@ -1,0 +1,67 @@
+"""Files that a process holds in its memory and writes there, which need not move a change time.
+
+The kernel notes the first write to a page since it was last written back, and no further ones. So
+what is mapped shared while a disk is looked at counts as changed at the next look.
+"""
+
+import mmap
+import os
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from sentient_desktop.store.index import TICK_NS
+
+NOT_ON_DISK = ("/dev/", "/memfd:", "/SYSV", "/[aio]", "/run/")
+"""Beginnings of names that the kernel gives to what is in memory only."""
+
+DELETED = " (deleted)"
+
+
+def notices_mapped_writes(folder: Path) -> bool:
+    """Try whether writing to a mapped page moves the change time here; memory file systems fail.
+
+    Blocks for more than a tick of the clock.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.truncate(mmap.PAGESIZE)
+        with mmap.mmap(file.fileno(), 0) as memory:
+            before, _ = os.fstat(file.fileno()).st_ctime_ns, memory[0]
+            time.sleep(TICK_NS / 1e9)
+            memory[0] = 1
+            return os.fstat(file.fileno()).st_ctime_ns != before
+
+
+def find_mapped(pids: Iterable[int], disk: Path) -> set[str] | None:
+    """Return the files of a disk that these processes of its desktop map shared, as paths in it.
+
+    None when a mapped file cannot be told: it was deleted, or has further names, or a strange one.
+    The processes must stand still.
+    """
+    found: set[str] = set()
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape").split("\n")
+        except ProcessLookupError:
+            continue
+        except OSError:
+            return None
+        for line in lines:
+            fields = line.split(maxsplit=5)
+            if len(fields) < 6 or fields[1][3] != "s" or fields[5].startswith(NOT_ON_DISK):
+                continue
+            path = fields[5].removeprefix("/")
+            if path.endswith(DELETED) or "\\" in path:
+                return None
+            found.add(path)
+    on_disk: set[str] = set()
+    for path in found:
+        try:
+            links = (disk / path).lstat().st_nlink
+        except OSError:
+            continue  # the host's, or in a layer below, which nobody writes to
+        if links > 1:
+            return None
+        on_disk.add(path)
+    return on_disk

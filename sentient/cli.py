@@ -1,40 +1,66 @@
 """The entry point of `sentient`: every expected failure is one line on stderr and an exit code."""
 
-import asyncio
 import sqlite3
 import sys
+from typing import NoReturn
 
 from pydantic import ValidationError
 
 from checkpoints.lease import ThreadBusyError
+from sentient.streams import READER_GONE, Forgiving, abandon, open_missing
 from sentient.text import printable
 from tools.errors import ExitCode, SentientError
 
 INTERRUPTED = 130
-"""What shells use for a program that was stopped by Ctrl-C."""
+"""What shells say of a program that Ctrl-C ended."""
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    open_missing()
+    stdout = sys.stdout
+    try:
+        try:
+            _run()
+        finally:
+            stdout.flush()  # here, where it can be answered for, not when the interpreter ends
+    except BrokenPipeError:
+        abandon(stdout)
+        sys.exit(READER_GONE)
+    except OSError as error:
+        abandon(stdout)
+        _fail(f"{type(error).__name__}: {error}", ExitCode.ENVIRONMENT)
+
+
+def _run() -> None:
     try:
         # Importing the graphs reads the configuration, and may find it wrong.
         from sentient.commands import app  # noqa: PLC0415
-
+        from sentient.signals import StoppedError  # noqa: PLC0415
+    except KeyboardInterrupt:
+        _fail("stopped before anything was done", INTERRUPTED)
+    except ValidationError as error:
+        _refuse(error)
+    try:
         app()
     except SentientError as error:
         resume = f" (then: sentient resume {error.thread})" if error.thread else ""
         _fail(f"{error}{resume}", error.exit_code)
+    except StoppedError as error:
+        _fail(str(error), error.exit_code)
     except ThreadBusyError as error:
         _fail(str(error), ExitCode.ENVIRONMENT)
     except ValidationError as error:
-        first = error.errors()[0]
-        _fail(f"{_variable(first['loc'])}: {first['msg']}", ExitCode.USAGE)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        _fail("stopped at once; threads that were running can be resumed", INTERRUPTED)
+        _refuse(error)
+    except KeyboardInterrupt:
+        _fail("stopped by Ctrl-C", INTERRUPTED)
     except sqlite3.Error as error:
         _fail(f"the database in SENTIENT_HOME cannot be used: {error}", ExitCode.ENVIRONMENT)
-    except OSError as error:
-        _fail(f"{type(error).__name__}: {error}", ExitCode.ENVIRONMENT)
+
+
+def _refuse(error: ValidationError) -> NoReturn:
+    first = error.errors()[0]
+    _fail(f"{_variable(first['loc'])}: {first['msg']}", ExitCode.USAGE)
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -43,6 +69,6 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return name if name.startswith(("OPENAI_", "E2B_")) else f"SENTIENT_{name}"
 
 
-def _fail(message: str, code: int) -> None:
-    sys.stderr.write(f"sentient: {printable(' '.join(message.split()))}\n")
+def _fail(message: str, code: int) -> NoReturn:
+    Forgiving(sys.stderr).write(f"sentient: {printable(' '.join(message.split()))}\n")
     sys.exit(code)

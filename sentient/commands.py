@@ -1,6 +1,5 @@
 """The commands of `sentient`; errors are raised here and printed by `cli`."""
 
-import asyncio
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
@@ -19,6 +18,8 @@ from sentient.options import CHECKPOINT_HELP, Json, Thread
 from sentient.progress import Progress
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Runs, new_thread_id
+from sentient.signals import Stop
+from sentient.streams import READER_GONE, Output, abandon
 from sentient.text import printable
 from sentient.travel import rewind
 from tools.connection import Connection
@@ -80,8 +81,13 @@ def fix(
         raise UsageError(f"--apply needs a folder, {source!r} is none")
     runs = Runs(settings)
     with Progress(quiet=json) as progress:
-        ending = _run(runs.start(given, thread, progress))
-    _finish(runs, ending, json=json, apply_to=Path(source) if apply else None)
+        stop = Stop(progress, _how_to_resume(thread))
+        ending = stop.run(runs.start(given, thread, progress, stop.control))
+    _finish(runs, ending, stop, json=json, apply_to=Path(source) if apply else None)
+
+
+def _how_to_resume(thread: str) -> str:
+    return f"; go on with: sentient resume {thread}"
 
 
 def _task(text: str) -> str:
@@ -112,21 +118,27 @@ def resume(
             raise UsageError("--from asks questions again: give --answer when it has asked")
         _run(rewind(runs, thread, back_to))
     with Progress(quiet=json) as progress:
-        ending = _run(runs.resume(thread, progress, answer))
-    _finish(runs, ending, json=json, apply_to=Path(apply) if apply else None)
+        stop = Stop(progress, _how_to_resume(thread))
+        ending = stop.run(runs.resume(thread, progress, answer, stop.control))
+    _finish(runs, ending, stop, json=json, apply_to=Path(apply) if apply else None)
 
 
-def _finish(runs: Runs, ending: Ending, *, json: bool, apply_to: Path | None) -> None:
+def _finish(runs: Runs, ending: Ending, stop: Stop, *, json: bool, apply_to: Path | None) -> None:
     report = ending.state.get("report")
     patch = (runs.ledger.patch(report["patch"]) or "") if report else ""
-    code, applied = exit_code(ending), ""
+    code, applied = exit_code(ending, stop.number), ""
     if apply_to is not None and code == ExitCode.VERIFIED:
         apply_to_folder(patch, apply_to)
         applied = str(apply_to)
-    if json:
-        print_json({**as_json(ending, patch), "applied": applied})
-    else:
-        print_ending(ending, patch, Console(highlight=False, soft_wrap=True), applied=applied)
+    try:
+        if json:
+            print_json({**as_json(ending, patch), "applied": applied})
+        else:
+            print_ending(ending, patch, Output(), applied=applied)
+        sys.stdout.flush()
+    except OSError:  # the terminal or the reader is gone; the thread has it all
+        abandon(sys.stdout)
+        code = code or READER_GONE
     raise typer.Exit(code)
 
 
@@ -157,7 +169,7 @@ def show(thread: Thread, json: Json = False) -> None:
     if json:
         print_json(as_json(ending, patch))
     else:
-        print_ending(ending, patch, Console(highlight=False, soft_wrap=True))
+        print_ending(ending, patch, Output())
 
 
 @app.command()
@@ -215,4 +227,4 @@ def doctor_command(json: Json = False) -> None:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(work)
+    return Stop().run(work)

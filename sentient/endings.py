@@ -18,8 +18,6 @@ class Ending:
     """What is asked, when waiting: its `kind`, the question in words, the `answers`, facts."""
     schema: dict[str, Any] = field(default_factory=dict)
     """The JSON schema of an answer."""
-    signal: int = 0
-    """The signal that stopped the run."""
 
 
 async def read_ending(graph: Graph, thread: str) -> Ending:

@@ -1,12 +1,14 @@
 """Live progress of a run on the terminal: one line a milestone, a spinner for what is going on."""
 
+import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
 
+from sentient.streams import Forgiving
 from sentient.text import plural, printable
 
 WORKING = {
@@ -30,8 +32,10 @@ class Progress:
     """Listens to the events of a run; writes to stderr, so that stdout stays the result."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self._status = self._console.status("starting")
+        stderr = cast("TextIO", Forgiving(sys.stderr))
+        self._console = Console(file=stderr, quiet=quiet, highlight=False, soft_wrap=True)
+        self._doing, self._stopping = "starting", ""
+        self._status = self._console.status(self._doing)
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -56,13 +60,17 @@ class Progress:
             self._busy(WORKING[node])
 
     def _busy(self, text: str) -> None:
-        self._status.update(escape(printable(text)))
+        self._doing = text
+        self._status.update(escape(printable(self._stopping + text)))
 
     def _say(self, node: str, text: str, style: str = "") -> None:
         seconds = f"{time.monotonic() - self._started:6.1f}s"
         line = escape(printable(text))
         line = f"[{style}]{line}[/]" if style else line
         self._console.print(f"[dim]{seconds}[/dim]  [bold]{node:<9}[/bold] {line}")
+
+    def _on_accepted(self, event: dict[str, Any]) -> None:
+        self._say("thread", event["thread"])
 
     def _on_desktop(self, event: dict[str, Any]) -> None:
         self._say("prepare", f"desktop {event['id']}")
@@ -133,4 +141,7 @@ class Progress:
         self._say("reviewer", f"sent back: {'; '.join(blocking)}" if blocking else "accepted")
 
     def _on_draining(self, event: dict[str, Any]) -> None:
-        self._say("", "finishing this step, then stopping; once more to stop at once", "yellow")
+        waits_for = f"stopping when this is done: {self._doing}"
+        self._say("", f"{waits_for}; once more to stop at once (either can be resumed)", "yellow")
+        self._stopping = "stopping after: "
+        self._busy(self._doing)

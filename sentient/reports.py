@@ -12,6 +12,7 @@ from nodes.state import Report, State
 from sentient.answers import commands
 from sentient.doctor import Check
 from sentient.endings import Ending
+from sentient.signals import code_of
 from sentient.text import plural, printable
 from tools.errors import ExitCode
 
@@ -21,12 +22,12 @@ DIFF_SHOWN = 120
 DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan", "d": "bold"}
 
 
-def exit_code(ending: Ending) -> int:
-    """The shell's view of an ending; a stopped run is like any interrupted program (130)."""
+def exit_code(ending: Ending, signal: int = 0) -> int:
+    """The shell's view of an ending; a stopped run is like any program that a signal ended."""
     if ending.kind == "waiting":
         return ExitCode.WAITING
     if ending.kind in ("stopped", "running"):
-        return 130
+        return code_of(signal)
     return (
         ExitCode.VERIFIED if ending.state["report"]["status"] == "verified" else ExitCode.NOT_SOLVED
     )
@@ -40,6 +41,8 @@ def as_json(ending: Ending, patch: str) -> dict[str, Any]:
         data["question"] = ending.question
         data["answer_schema"] = ending.schema
         data["answer_with"] = list(commands(ending.thread, ending.question))
+    if ending.kind == "stopped":
+        data["resume_with"] = f"sentient resume {ending.thread}"
     if report is not None:
         data |= {**report, "patch_sha256": report["patch"], "patch": patch}
     return data

@@ -1,5 +1,7 @@
 """Runs the engineering graph for the command line: threads started, resumed, looked at."""
 
+import asyncio
+import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from sentient.answers import read_answer
 from sentient.endings import Ending, read_ending
 from sentient.forgetting import forget
 from sentient.opening import config_of, open_graph
-from sentient.signals import Listen, drain_on_signal
+from sentient.signals import Listen
 from tools.errors import SentientError, UsageError
 from tools.settings import Settings
 from tools.source import is_url, refuse_credentials, resolved
@@ -32,8 +34,10 @@ class Runs:
         self.ledger = Ledger(settings.home / "ledger.db")
         self.leases = settings.home / "leases"
 
-    async def start(self, given: Input, thread: str, listen: Listen) -> Ending:
-        """Run a new thread to its end, a question, or a signal.
+    async def start(
+        self, given: Input, thread: str, listen: Listen, control: RunControl | None = None
+    ) -> Ending:
+        """Run a new thread to its end, to a question, or until `control` is asked to drain.
 
         A run that fails before any work was done leaves nothing behind: no thread, no desktop.
 
@@ -46,19 +50,30 @@ class Runs:
             if self.ledger.thread(thread):
                 hint = f"go on with: sentient resume {thread}"
                 raise UsageError(f"thread {thread} exists already", hint=hint)
+            # in one transaction: from here on the thread can be resumed
             self.ledger.save_thread(
-                thread, source=source, task=given.get("task", ""), status="running"
+                thread,
+                source=source,
+                task=given.get("task", ""),
+                status="running",
+                input=json.dumps(given),
             )
-            self.ledger.save_input(thread, dict(given))
+            listen({"node": "", "event": "accepted", "thread": thread})
             try:
-                return await self._drive(given, thread, listen)
+                return await self._drive(given, thread, listen, control)
             except SentientError as error:
                 if await self._is_unstarted(thread):
                     await forget(self.settings, self.ledger, thread)
                     error.thread = ""
                 raise
 
-    async def resume(self, thread: str, listen: Listen, answer: str | None = None) -> Ending:
+    async def resume(
+        self,
+        thread: str,
+        listen: Listen,
+        answer: str | None = None,
+        control: RunControl | None = None,
+    ) -> Ending:
         """Go on where a thread stopped, crashed or asked; without an answer it goes on asking.
 
         Raises:
@@ -79,7 +94,7 @@ class Runs:
             if answer is not None:
                 given = Command(resume=read_answer(ending.question, answer))
             self.ledger.save_thread(thread, status="running", detail="")
-            return await self._drive(given, thread, listen)
+            return await self._drive(given, thread, listen, control)
 
     async def look(self, thread: str) -> Ending:
         """What a thread's newest checkpoint says, and whether a process is running it."""
@@ -114,15 +129,18 @@ class Runs:
             raise UsageError(f"there is no thread {thread}", hint="list them: sentient threads")
         return row
 
-    async def _drive(self, given: Any, thread: str, listen: Listen) -> Ending:
-        control, config = RunControl(), config_of(thread)
+    async def _drive(
+        self, given: Any, thread: str, listen: Listen, control: RunControl | None
+    ) -> Ending:
         async with open_graph(self.settings) as graph:
             try:
-                with drain_on_signal(control, listen):
-                    async for event in graph.astream(
-                        given, config, stream_mode="custom", control=control
-                    ):
-                        listen(event)
+                async for event in graph.astream(
+                    given, config_of(thread), stream_mode="custom", control=control
+                ):
+                    listen(event)
+            except asyncio.CancelledError:
+                self.ledger.save_thread(thread, status="stopped")
+                raise
             except GraphDrained:
                 self.ledger.save_thread(thread, status="stopped")
                 ending = await read_ending(graph, thread)

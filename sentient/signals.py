@@ -1,32 +1,93 @@
-"""Signals that end a run: the first drains it, the second ends it at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first drains a run, the next ends the command at once."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from langgraph.runtime import RunControl
+
+from sentient.streams import Forgiving
 
 Listen = Callable[[dict[str, Any]], None]
 """Takes the events of a run."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-@contextmanager
-def drain_on_signal(control: RunControl, listen: Listen) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: finish this step and save; once more: stop at once."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+PATIENCE_S = 3.0
+"""How long a command that is ended at once may tidy up before the process is ended under it."""
 
-    def stop() -> None:
-        if control.drain_requested and task is not None:
+T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """A signal ended the command before its work was done."""
+
+    def __init__(self, number: int, hint: str = "") -> None:
+        super().__init__(f"stopped at once by {signal.Signals(number).name}{hint}")
+        self.exit_code = code_of(number)
+
+
+def code_of(number: int) -> int:
+    """What shells say of a program that a signal ended."""
+    return 128 + number
+
+
+class Stop:
+    """Runs the work of one command and is told of the signals that arrive meanwhile.
+
+    With a `listen`er the first signal asks `control` to drain, which finishes the super-step, and
+    the next cancels the work. Without one, the first cancels it.
+    """
+
+    def __init__(self, listen: Listen | None = None, hint: str = "") -> None:
+        self.control, self.number = RunControl(), 0
+        self._listen, self._hint = listen, hint
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` to its end.
+
+        Raises:
+            StoppedError: signals cancelled it.
+        """
+        try:
+            return asyncio.run(self._guarded(work))
+        except asyncio.CancelledError:
+            raise StoppedError(self.number or signal.SIGINT, self._hint) from None
+
+    async def _guarded(self, work: Coroutine[Any, Any, T]) -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        # what our parent has us ignore (nohup, a background job) stays ignored
+        heard = [one for one in ENDING if signal.getsignal(one) is not signal.SIG_IGN]
+        for one in heard:
+            loop.add_signal_handler(one, self._received, one, task)
+        try:
+            return await work
+        finally:
+            for one in heard:
+                loop.remove_signal_handler(one)
+
+    def _received(self, number: int, task: "asyncio.Task[Any] | None") -> None:
+        self.number = number
+        if self._listen is not None and not self.control.drain_requested:
+            self.control.request_drain(signal.Signals(number).name)
+            self._listen({"node": "", "event": "draining"})
+            return
+        self._end_soon()
+        if task is not None:
             task.cancel()
-        control.request_drain("signal")
-        listen({"node": "", "event": "draining"})
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    def _end_soon(self) -> None:
+        """A thread that packs a folder cannot be cancelled, and would be waited for."""
+        timer = threading.Timer(PATIENCE_S, self._end)
+        timer.daemon = True
+        timer.start()
+
+    def _end(self) -> None:
+        shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # a spinner hides the cursor
+        error = StoppedError(self.number, self._hint)
+        Forgiving(sys.stderr).write(f"{shown}sentient: {error}\n")
+        os._exit(error.exit_code)

@@ -7,10 +7,12 @@ repository's own configuration can make git execute programs. Cloning a URL is g
 import asyncio
 import os
 import re
+import signal
 import stat
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +74,7 @@ async def pack(source: str, scratch: Path, *, limit_mb: int) -> Packed:
     """
     if is_url(source):
         checkout = scratch / "clone"
-        await asyncio.to_thread(_clone, source, checkout)
+        await _clone(source, checkout)
         name = without_credentials(source).rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
         return Packed(await asyncio.to_thread(_pack_folder, checkout, scratch, limit_mb), name)
     return await asyncio.to_thread(_pack_path, source, scratch, limit_mb)
@@ -157,22 +159,31 @@ def _size_within(folder: Path, limit: int) -> bool:
     return folder.is_dir()
 
 
-def _clone(url: str, target: Path) -> None:
+async def _clone(url: str, target: Path) -> None:
+    """Clone in a session of its own: Ctrl-C is the run's to act on, not git's."""
     command = ["git", "-c", "protocol.ext.allow=never", "clone", "--quiet", "--depth=1", "--"]
     shown = without_credentials(url)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        url,
+        str(target),
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            [*command, url, str(target)],
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=CLONE_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        async with asyncio.timeout(CLONE_TIMEOUT_S):
+            _, said = await process.communicate()
+    except TimeoutError as error:
         raise UsageError(f"cannot clone {shown}: no end after {CLONE_TIMEOUT_S} s") from error
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    finally:
+        if process.returncode is None:  # cut short; git has children
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if process.returncode:
+        lines = said.decode("utf-8", "replace").strip().splitlines()
         reason = lines[-1] if lines else "git gave no reason"
         raise UsageError(f"cannot clone {shown}: {without_credentials(reason)}")

@@ -1,11 +1,8 @@
 """The command line as people use it, on the example and on small repositories."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from samples import CALC, Repo, Run, copy_example, tree_of
@@ -176,26 +173,3 @@ def test_threads_killed_run_is_stopped_and_a_live_one_running(sentient: Run, hom
     assert not any("input" in row for row in rows)
     for thread in ("dead", "alive"):
         ledger.forget_thread(thread)
-
-
-def test_fix_interrupted_once_stops_after_the_step_and_resumes(home: Path, repo: Repo) -> None:
-    command = [sys.executable, "-c", "from sentient.cli import main; main()"]
-    env = {**os.environ, "SENTIENT_HOME": str(home)}
-    process = subprocess.Popen(
-        [*command, "fix", str(repo()), "--thread", "ctrl-c"],
-        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "in the base" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, out
-    assert "sentient resume ctrl-c" in out
-    time.sleep(0.1)
-    resumed = subprocess.run(
-        [*command, "resume", "ctrl-c"], env=env, capture_output=True, text=True, timeout=100,
-        check=False,
-    )  # fmt: skip
-    assert resumed.returncode == 0, resumed.stderr

@@ -1,69 +1,51 @@
 """The ledger: what happened, kept outside graph state, in SQLite through sqlite-utils.
 
-Tables: `threads` (one line a task), `test_runs` and `outcomes` (per test), `analyses` (by git
-tree), `patches` (by hash). Open it with sqlite-utils or datasette; nothing in it is secret.
+Every writer derives its keys from what it records, so a node that runs again after a crash writes
+the same rows. Open it with sqlite-utils or datasette (`docs/ledger.md`); nothing in it is secret.
 """
 
-import fcntl
 import hashlib
 import json
-import sqlite3
-import threading
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
 
-Row = dict[str, Any]
+from checkpoints.inventory import Inventory
+from checkpoints.ledger_file import LedgerFile, Row, now
+from checkpoints.ledger_schema import FAILING
 
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+FORGOTTEN = "forgotten"
+"""Status of a thread whose removal has begun; it shows nowhere, and a prune finishes it."""
 
 
 class Ledger:
     """Synchronous and safe to use from any thread; callers on an event loop use `to_thread`."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        self._lock = threading.RLock()
-        self._path = path
-        self._database: Database | None = None
-
-    def _open(self) -> Database:
-        if self._database is None:
-            with self._path.with_suffix(".lock").open("w") as lock:
-                # changing the journal mode does not wait for other processes by itself
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                connection = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-                database = Database(connection)
-                _create_tables(database)
-            self._database = database
-        return self._database
+        self._file = LedgerFile(path)
+        self.inventory = Inventory(self._file)
+        """The desktops and snapshots that exist on servers because of this ledger's threads."""
 
     def close(self) -> None:
         """Close the database file."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        self._file.close()
 
     def save_thread(self, thread_id: str, **values: Any) -> None:
-        """Add or change a thread's line; `status` is running, waiting, verified or unsolved."""
-        with self._lock:
-            table = self._open().table("threads")
-            known = next(iter(table.rows_where("id = ?", [thread_id])), {"created": _now()})
-            table.upsert({**known, "id": thread_id, **values, "updated": _now()}, pk="id")
+        """Add or change a thread's line.
+
+        `status` is running, waiting, stopped, failed, verified, unsolved or `FORGOTTEN`.
+        """
+        with self._file.writing() as database:
+            _ensure_thread(database, thread_id)
+            row = {"id": thread_id, **values, "updated": now()}
+            database.table("threads").upsert(row, pk="id")
 
     def thread(self, thread_id: str) -> Row | None:
         """A thread's line, or None."""
-        with self._lock:
-            return next(iter(self._open().table("threads").rows_where("id = ?", [thread_id])), None)
+        rows = self._file.rows("select * from threads where id = ?", [thread_id])
+        return next((row for row in rows if row["status"] != FORGOTTEN), None)
 
     def save_input(self, thread_id: str, given: Row) -> None:
         """Keep what a thread was started with, for a crash before its first checkpoint."""
@@ -76,95 +58,151 @@ class Ledger:
 
     def threads(self) -> list[Row]:
         """All threads, the one that changed last first."""
-        with self._lock:
-            return list(self._open().table("threads").rows_where(order_by="updated desc"))
+        query = "select * from threads where status is not ? order by updated desc"
+        return self._file.rows(query, [FORGOTTEN])
+
+    def half_forgotten(self) -> list[str]:
+        """Threads whose removal began and was cut short."""
+        rows = self._file.rows("select id from threads where status = ?", [FORGOTTEN])
+        return [str(row["id"]) for row in rows]
 
     def forget_thread(self, thread_id: str) -> None:
-        """Remove a thread with its test runs; patches and analyses stay, they are shared."""
-        with self._lock:
-            database = self._open()
-            database.table("outcomes").delete_where(
-                "run in (select id from test_runs where thread = ?)", [thread_id]
-            )
-            database.table("test_runs").delete_where("thread = ?", [thread_id])
+        """Remove a thread with its runs, verdicts and costs; patches and analyses are shared.
+
+        The lines of its desktops and snapshots stay for as long as these exist.
+        """
+        with self._file.writing() as database:
             database.table("threads").delete_where("id = ?", [thread_id])
 
     def save_test_run(
-        self, thread_id: str, kind: str, attempt: int, tests: Iterable[Row], **values: Any
+        self,
+        thread_id: str,
+        kind: str,
+        attempt: int,
+        tests: Iterable[Row],
+        *,
+        seconds: float | None = None,
+        patch: str = "",
+        snapshot: str = "",
     ) -> str:
         """Record one run of the suite with every test in it; the same run twice is one row.
 
-        `kind` is baseline or verdict; `tests` have id, outcome, seconds and message.
+        `kind` is baseline, verdict or masked; `tests` have id, outcome, seconds and message. It ran
+        on the files of `snapshot` with `patch` (a saved one's SHA-256) applied. Returns its key.
         """
-        run = f"{thread_id}/{kind}/{attempt}"
-        rows = [{**test, "run": run} for test in tests]
-        with self._lock:
-            database = self._open()
-            with database.conn:
-                database.table("test_runs").upsert(
-                    {"id": run, "thread": thread_id, "kind": kind, "attempt": attempt,
-                     "at": _now(), **values},
-                    pk="id", alter=True,
-                )  # fmt: skip
-                database.table("outcomes").delete_where("run = ?", [run])
-                database.table("outcomes").insert_all(rows, pk=("run", "id"), replace=True)
+        run = "/".join([thread_id, kind, str(attempt), *([patch[:12]] if patch else [])])
+        row = {
+            "id": run, "thread": thread_id, "kind": kind, "attempt": attempt, "at": now(),
+            "snapshot": snapshot or None, "patch": patch or None, "seconds": seconds,
+        }  # fmt: skip
+        with self._file.writing() as database:
+            _ensure_thread(database, thread_id)
+            database.table("test_runs").upsert(row, pk="id")
+            database.table("outcomes").delete_where("run = ?", [run])
+            database.table("outcomes").insert_all(
+                [{**test, "run": run} for test in tests], pk=("run", "id"), replace=True
+            )
         return run
 
     def test_history(self, thread_id: str) -> list[Row]:
         """Every recorded outcome of a thread, oldest run first."""
-        query = (
-            "select test_runs.kind, test_runs.attempt, outcomes.* from outcomes"
-            " join test_runs on outcomes.run = test_runs.id where test_runs.thread = ?"
-            " order by test_runs.at, outcomes.rowid"
-        )
-        with self._lock:
-            return list(self._open().query(query, [thread_id]))
+        return self._file.rows("select * from test_history where thread = ?", [thread_id])
+
+    def save_verdict(
+        self,
+        thread_id: str,
+        attempt: int,
+        *,
+        passed: bool,
+        reasons: Sequence[str],
+        patch: str,
+        run: str,
+        baseline: str,
+        files: Iterable[Row],
+        snapshot: str,
+    ) -> str:
+        """Record what an attempt came to; the same attempt with the same patch is one row.
+
+        `run` and `baseline` are keys of test runs, `run` empty for a patch that was refused
+        without one; `snapshot` holds the coder's files. Returns its key.
+        """
+        key = f"{thread_id}/{attempt}/{patch[:12]}"
+        with self._file.writing() as database:
+            _ensure_thread(database, thread_id)
+            row = {
+                "id": key, "thread": thread_id, "attempt": attempt, "passed": int(passed),
+                "reasons": json.dumps(list(reasons)), "patch": patch or None, "run": run or None,
+                "failing_before": _failing(database, baseline),
+                "failing_after": _failing(database, run),
+                "snapshot": snapshot or None, "at": now(),
+            }  # fmt: skip
+            database.table("verdicts").upsert(row, pk="id")
+            database.table("changes").delete_where("verdict = ?", [key])
+            database.table("changes").insert_all(
+                [{**file, "verdict": key} for file in files], pk=("verdict", "path"), replace=True
+            )
+        return key
+
+    def save_cost(
+        self,
+        thread_id: str,
+        node: str,
+        attempt: int,
+        call: str,
+        *,
+        model: str,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        usd: float | None = None,
+    ) -> None:
+        """Record one answer of a model; `call` is the answer's id, `usd` None without a price.
+
+        A node that asks again after a crash gets, and pays for, another answer: another row.
+        """
+        row = {
+            "id": f"{thread_id}/{node}/{attempt}/{call}", "thread": thread_id, "node": node,
+            "attempt": attempt, "call": call, "model": model, "input_tokens": input_tokens,
+            "output_tokens": output_tokens, "usd": usd, "at": now(),
+        }  # fmt: skip
+        with self._file.writing() as database:
+            _ensure_thread(database, thread_id)
+            database.table("costs").upsert(row, pk="id")
 
     def save_patch(self, text: str) -> str:
         """Keep a patch and return its SHA-256 (hex), under which `patch` finds it."""
         data = text.encode("utf-8", "surrogateescape")
         digest = hashlib.sha256(data).hexdigest()
-        with self._lock:
-            self._open().table("patches").upsert({"sha256": digest, "data": data}, pk="sha256")
+        with self._file.writing() as database:
+            database.table("patches").upsert({"sha256": digest, "data": data}, pk="sha256")
         return digest
 
     def patch(self, sha256: str) -> str | None:
         """The text of a patch, or None when this ledger does not have it."""
-        with self._lock:
-            rows = list(self._open().table("patches").rows_where("sha256 = ?", [sha256]))
+        rows = self._file.rows("select data from patches where sha256 = ?", [sha256])
         return bytes(rows[0]["data"]).decode("utf-8", "surrogateescape") if rows else None
 
     def save_analysis(self, tree: str, analysis: str) -> None:
         """Keep a repository analysis (JSON) under the git tree it describes."""
-        with self._lock:
-            self._open().table("analyses").upsert(
-                {"tree": tree, "analysis": analysis, "at": _now()}, pk="tree"
-            )
+        row = {"tree": tree, "analysis": analysis, "at": now()}
+        with self._file.writing() as database:
+            database.table("analyses").upsert(row, pk="tree")
 
     def analysis(self, tree: str) -> str | None:
         """The analysis of a git tree, or None."""
-        with self._lock:
-            rows = list(self._open().table("analyses").rows_where("tree = ?", [tree]))
+        rows = self._file.rows("select analysis from analyses where tree = ?", [tree])
         return str(rows[0]["analysis"]) if rows else None
 
 
-def _create_tables(database: Database) -> None:
-    columns: Mapping[str, Mapping[str, type]] = {
-        "threads": {
-            "id": str, "source": str, "task": str, "input": str, "status": str, "detail": str,
-            "created": str, "updated": str,
-        },
-        "analyses": {"tree": str, "analysis": str, "at": str},
-        "patches": {"sha256": str, "data": bytes},
-        "test_runs": {
-            "id": str, "thread": str, "kind": str, "attempt": int, "at": str,
-            "seconds": float, "patch": str,
-        },
-        "outcomes": {"run": str, "id": str, "outcome": str, "seconds": float, "message": str},
-    }  # fmt: skip
-    keys: Mapping[str, str | tuple[str, str]] = {
-        "threads": "id", "analyses": "tree", "patches": "sha256", "test_runs": "id",
-        "outcomes": ("run", "id"),
-    }  # fmt: skip
-    for name, types in columns.items():
-        database.table(name).create(dict(types), pk=keys[name], if_not_exists=True)
+def _ensure_thread(database: Database, thread_id: str) -> None:
+    """A thread that was copied by other means than ours has no line before its first node ends."""
+    row = {"id": thread_id, "source": "", "task": "", "status": "running", "created": now()}
+    database.table("threads").insert({**row, "updated": now()}, pk="id", ignore=True)
+
+
+def _failing(database: Database, run: str) -> int | None:
+    """How many tests of a run do not hold; None for a run that is not known."""
+    if not next(iter(database.table("test_runs").rows_where("id = ?", [run])), None):
+        return None
+    marks = ", ".join("?" for _ in FAILING)
+    where = f"run = ? and outcome in ({marks})"
+    return int(database.table("outcomes").count_where(where, [run, *FAILING]))

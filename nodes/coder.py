@@ -45,7 +45,13 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
     """Ask the model for the next tool calls; an answer without any means: done."""
     opening = [] if state["steps"] else await _opening(state, step)
     conversation: list[BaseMessage] = [*state.get("messages", []), *opening]
-    answer, usage = await ask(model, [PROMPTS["coder"], *conversation], with_tools=True)
+    answer, usage = await ask(
+        step,
+        model,
+        [PROMPTS["coder"], *conversation],
+        attempt=state["attempt"],
+        with_tools=True,
+    )
     for call in answer.tool_calls:
         step.emit("call", name=call["name"], args=_shortened(call["args"]))
     update: Update = {"messages": [*opening, answer], "usage": usage}

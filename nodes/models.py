@@ -8,6 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from pydantic import SecretStr
 
+from nodes.context import Step
 from nodes.state import Usage
 from tools.errors import ModelError, UsageError
 from tools.settings import NO_MODEL, Settings
@@ -51,9 +52,16 @@ def make_model(settings: Settings, name: str) -> BaseChatModel | None:
 
 
 async def ask(
-    model: BaseChatModel, messages: list[BaseMessage], *, with_tools: bool = False
+    step: Step,
+    model: BaseChatModel,
+    messages: list[BaseMessage],
+    *,
+    attempt: int = 0,
+    with_tools: bool = False,
 ) -> tuple[AIMessage, Usage]:
     """Ask the model once; with tools it may answer with calls of the toolbox.
+
+    What the answer consumed is written to the ledger, and returned for the state.
 
     Raises:
         ModelError: the endpoint is unreachable, refuses, or does not know the model.
@@ -77,6 +85,16 @@ async def ask(
     if not isinstance(answer, AIMessage):
         raise ModelError(f"the model answered with a {type(answer).__name__}")
     used = answer.usage_metadata
+    await step.record(
+        step.services.ledger.save_cost,
+        step.thread,
+        step.node,
+        attempt,
+        str(answer.id),
+        model=step.model_name,
+        input_tokens=used["input_tokens"] if used else None,
+        output_tokens=used["output_tokens"] if used else None,
+    )
     usage = Usage(
         calls=1,
         input_tokens=used["input_tokens"] if used else 0,

@@ -27,13 +27,13 @@ async def planner(state: State, step: Step) -> Update:
     model = await step.model()
     _refuse_unusable(state, run, has_model=model is not None)
     await desktop.fs.write_file(BASELINE, baseline_bytes(run))
-    baseline = await record_run(step, run, "baseline", 0)
+    baseline = await record_run(step, run, "baseline", 0, snapshot=state["desktop"]["snapshot"])
     step.emit("baseline", collected=baseline["collected"], failing=baseline["failing"])
     plan = _plan(state.get("task", ""), run, analysis)
     update: Update = {"baseline": baseline}
     if model is not None and not model_budget(state):
         question = HumanMessage(_question(plan, run, analysis))
-        notes, usage = await ask(model, [PROMPTS["planner"], question])
+        notes, usage = await ask(step, model, [PROMPTS["planner"], question])
         _refuse_uncounted(state, usage)
         plan["notes"], update["usage"] = str(notes.text)[:4000], usage
     step.emit("plan", goal=plan["goal"], suspects=plan["suspects"])

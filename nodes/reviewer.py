@@ -29,7 +29,7 @@ async def reviewer(state: State, step: Step) -> Update:
     elif model is not None and not findings:
         question = f"Goal: {state['plan']['goal']}\n\nPatch:\n{patch[:PATCH_SHOWN]}"
         messages = [PROMPTS["reviewer"], HumanMessage(question)]
-        answer, update["usage"] = await ask(model, messages)
+        answer, update["usage"] = await ask(step, model, messages, attempt=state["attempt"])
         findings = _findings(str(answer.text))
     step.emit("review", findings=[dict(finding) for finding in findings])
     return {**update, "findings": findings}

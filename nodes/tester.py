@@ -18,6 +18,7 @@ from tools.pytest_run import FAILED, TestRun
 async def tester(state: State, step: Step) -> Update:
     """Reads `base_snapshot` and the desktop's changes; writes `verdict` and `best`."""
     verdict = await _find_verdict(state, step)
+    await _record(state, step, verdict)
     step.emit("verdict", **verdict)
     update: Update = {"verdict": verdict, "findings": []}
     best = state.get("best")
@@ -57,9 +58,27 @@ async def _find_verdict(state: State, step: Step) -> Verdict:
     async with step.pristine(state["base_snapshot"]) as desktop:
         await make_patch(desktop, base, apply=patch.text, remove=own_tests)
         masked = await run_suite(state, step, desktop, "masked", alone=True, masked=True)
-    summary = await record_run(step, run, "verdict", state["attempt"], digest)
+    where = {"snapshot": state["base_snapshot"], "patch": digest}
+    await record_run(step, masked, "masked", state["attempt"], **where)
+    summary = await record_run(step, run, "verdict", state["attempt"], **where)
     verdict = judge(baseline, run, masked)
     return {**verdict, "patch": digest, "files": _listed(patch), "run": summary["run"]}
+
+
+async def _record(state: State, step: Step, verdict: Verdict) -> None:
+    """Write to the ledger what the attempt changed and what came of it."""
+    await step.record(
+        step.services.ledger.save_verdict,
+        step.thread,
+        state["attempt"],
+        passed=verdict["passed"],
+        reasons=verdict["reasons"],
+        patch=verdict["patch"],
+        run=verdict["run"],
+        baseline=state["baseline"]["run"],
+        files=verdict["files"],
+        snapshot=state["desktop"]["snapshot"],
+    )
 
 
 async def _baseline(state: State, data: bytes) -> TestRun | None:

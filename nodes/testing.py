@@ -35,9 +35,12 @@ async def run_suite(
 
 
 async def record_run(
-    step: Step, run: TestRun, kind: str, attempt: int, patch: str = ""
+    step: Step, run: TestRun, kind: str, attempt: int, *, snapshot: str, patch: str = ""
 ) -> TestSummary:
-    """Write every test of a run to the ledger and return the summary for the state."""
+    """Write every test of a run to the ledger and return the summary for the state.
+
+    It ran on the files of `snapshot`, with `patch` (a saved one's hash) applied.
+    """
     key = await step.record(
         step.services.ledger.save_test_run,
         step.thread,
@@ -46,6 +49,7 @@ async def record_run(
         [test.model_dump() for test in run.tests],
         seconds=run.seconds,
         patch=patch,
+        snapshot=snapshot,
     )
     return TestSummary(
         run=key,

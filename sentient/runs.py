@@ -11,7 +11,8 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from checkpoints.lease import is_leased, thread_lease
-from checkpoints.ledger import Ledger, Row
+from checkpoints.ledger import Ledger
+from checkpoints.ledger_file import Row
 from nodes.state import Input
 from sentient.answers import read_answer
 from sentient.endings import Ending, read_ending

@@ -1,12 +1,13 @@
 """Questions to people: what is asked, how it may be answered, what an answer changes.
 
-Each is a node of its own and without effects, because a node that waits for an answer runs again
-from its first line when it comes. An answer that does not fit its model raises LangGraph's
-validation error and saves nothing: the question stays.
+Each is a node of its own that touches no desktop, because a node that waits for an answer runs
+again from its first line when it comes. An answer that does not fit its model raises pydantic's
+error and changes nothing: the question stays.
 """
 
 from typing import Any, ClassVar, Literal, TypeVar
 
+from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -110,10 +111,18 @@ ANSWERS: dict[str, type[Answer]] = {
 A = TypeVar("A", bound=Answer)
 
 
-def _ask(kind: str, question: str, schema: type[A], **facts: Any) -> A:
+async def _ask(step: Step, kind: str, question: str, schema: type[A], **facts: Any) -> A:
     """Interrupt the run; returns when it is resumed with an answer that fits."""
     value = {"kind": kind, "question": question, "answers": schema.EXAMPLES, **facts}
-    return interrupt(value, response_schema=schema)
+    save = step.services.ledger.save_thread
+    try:
+        given = interrupt(value, response_schema=schema)
+    except GraphInterrupt:
+        await step.record(save, step.thread, status="waiting", detail=kind)
+        raise
+    await step.record(save, step.thread, status="running", detail="")
+    step.emit("answered", answer=given.answer)
+    return given
 
 
 async def approval(state: State, step: Step) -> Update:
@@ -121,8 +130,7 @@ async def approval(state: State, step: Step) -> Update:
     if not state.get("approve"):
         return {}
     plan = state["plan"]
-    given = _ask("plan", "approve this plan?", PlanAnswer, plan=plan)
-    step.emit("answered", answer=given.answer)
+    given = await _ask(step, "plan", "approve this plan?", PlanAnswer, plan=plan)
     match given.answer:
         case "approve":
             return {}
@@ -137,7 +145,8 @@ async def impossible(state: State, step: Step) -> Update:
     """With `ask` set: what is to be done with a task that the coder gave up? Else nothing."""
     if not state.get("ask"):
         return {}
-    given = _ask(
+    given = await _ask(
+        step,
         "impossible",
         "the task looks impossible: stop, or try again?",
         ImpossibleAnswer,
@@ -145,7 +154,6 @@ async def impossible(state: State, step: Step) -> Update:
         attempt=state["attempt"],
         reads_hints=step.model_name != NO_MODEL,
     )
-    step.emit("answered", answer=given.answer)
     if given.answer == "stop":
         return {}
     attempts = max(state["max_attempts"], state["attempt"] + given.attempts)
@@ -158,8 +166,9 @@ async def budget(state: State, step: Step) -> Update:
     reason = in_words(kind, state)
     if state.get("ask"):
         question = f"{reason}: stop, or go on?"
-        given = _ask("budget", question, BudgetAnswer, budget=kind, verdict=_verdict(state))
-        step.emit("answered", answer=given.answer)
+        given = await _ask(
+            step, "budget", question, BudgetAnswer, budget=kind, verdict=_verdict(state)
+        )
         if given.answer == "extend":
             return {**_extended(state, kind, given), "hint": given.hint}
     return {"gave_up": reason, "spent": kind}

@@ -85,11 +85,14 @@ class Runs:
         with thread_lease(self.leases, thread):
             ending = await self._read(thread)
             if answer is not None and ending.kind != "waiting":
-                raise UsageError(f"thread {thread} asks no question now")
+                hint = f"see: sentient show {thread}"
+                raise UsageError(f"thread {thread} asks no question now", hint=hint)
             if ending.kind == "finished":
                 report = ending.state["report"]  # a rewind that died may have said otherwise
                 self.ledger.save_thread(thread, status=report["status"], detail=report["summary"])
-            if ending.kind == "finished" or (ending.kind == "waiting" and answer is None):
+                return ending
+            if ending.kind == "waiting" and answer is None:
+                self.ledger.save_thread(thread, status="waiting", detail=ending.question["kind"])
                 return ending
             given: Any = None if ending.state else self.ledger.input(str(row["id"]))
             if answer is not None:
@@ -151,10 +154,7 @@ class Runs:
                 self.ledger.save_thread(thread, status="failed", detail=str(error.args[0]))
                 error.thread = thread
                 raise
-            ending = await read_ending(graph, thread)
-            if ending.kind == "waiting":
-                self.ledger.save_thread(thread, status="waiting", detail=ending.question["kind"])
-            return ending
+            return await read_ending(graph, thread)
 
     async def _is_unstarted(self, thread: str) -> bool:
         async with open_graph(self.settings) as graph:

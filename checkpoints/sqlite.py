@@ -8,10 +8,11 @@ from pathlib import Path
 
 import aiosqlite
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from checkpoints.deltas import settled
+from checkpoints.encryption import WITNESS, check_key, serializer
 
 BUSY_TIMEOUT_MS = 5000
 """How long a writer waits for another process's transaction."""
@@ -45,7 +46,7 @@ class SqliteSaver(AsyncSqliteSaver):
         Raises:
             ValueError: the target thread has checkpoints already.
         """
-        async with self._transaction() as inside:
+        async with self.transaction() as inside:
             taken = "SELECT 1 FROM checkpoints WHERE thread_id = ? LIMIT 1"
             if await inside.conn.execute_fetchall(taken, (str(target_thread_id),)):
                 raise ValueError(f"thread {target_thread_id} has checkpoints already")
@@ -68,7 +69,7 @@ class SqliteSaver(AsyncSqliteSaver):
             raise TypeError("thread_ids must be a sequence of thread ids, not one of them")
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f"{strategy!r} is no strategy: use keep_latest or delete")
-        async with self._transaction() as inside:
+        async with self.transaction() as inside:
             for thread in map(str, thread_ids):
                 kept: list[Place] = []
                 if strategy == "keep_latest":
@@ -90,7 +91,7 @@ class SqliteSaver(AsyncSqliteSaver):
             f"SELECT {KEY} FROM checkpoints WHERE (thread_id, checkpoint_ns, parent_checkpoint_id)"
             f" IN ({OF_RUNS}) AND ({KEY}) NOT IN ({OF_RUNS})"
         )
-        async with self._transaction() as inside:
+        async with self.transaction() as inside:
             for place in await inside.conn.execute_fetchall(followers, (runs, runs)):
                 await _settle(inside, (place[0], place[1], place[2]))
             for table in reversed(TABLES):
@@ -98,7 +99,8 @@ class SqliteSaver(AsyncSqliteSaver):
                 await inside.conn.execute(query, (runs,))
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncSqliteSaver]:
+    async def transaction(self) -> AsyncIterator[AsyncSqliteSaver]:
+        """A saver whose statements take effect together, when the block ends without an error."""
         async with _connect(self._path) as connection:
             await connection.execute("BEGIN IMMEDIATE")
             inside = AsyncSqliteSaver(connection, serde=self.serde)
@@ -156,15 +158,36 @@ async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 
 @asynccontextmanager
-async def open_saver(path: Path) -> AsyncIterator[SqliteSaver]:
+async def open_saver(path: Path, key: bytes | None = None) -> AsyncIterator[SqliteSaver]:
     """Open, or make, the checkpoint database at `path`, readable by its owner only.
 
-    WAL with synchronous=FULL: a checkpoint that was acknowledged survives power loss. Values are
-    plain data and messages; strict msgpack refuses to construct anything else.
+    WAL with synchronous=FULL: a checkpoint that was acknowledged survives power loss.
+
+    Raises:
+        SaverError: the database was written with another key, or with one; nothing was changed.
     """
     await asyncio.to_thread(_make_private, path)
     async with _connect(path) as connection:
-        serde = JsonPlusSerializer(allowed_msgpack_modules=None)
-        saver = SqliteSaver(connection, path, serde)
+        saver = SqliteSaver(connection, path, serializer(key))
+        await _check_key(saver)
         await saver.setup()
         yield saver
+
+
+async def _check_key(saver: SqliteSaver) -> None:
+    """Compare the key with the database's; one that is encrypted for the first time gets this."""
+    tables = "SELECT 1 FROM sqlite_master WHERE name = 'encryption'"
+    if not await saver.conn.execute_fetchall(tables):
+        if not isinstance(saver.serde, EncryptedSerializer):
+            return
+        async with saver.transaction() as inside:
+            await inside.conn.execute(
+                "CREATE TABLE IF NOT EXISTS encryption (id INTEGER PRIMARY KEY CHECK (id = 1),"
+                " type TEXT NOT NULL, witness BLOB NOT NULL)"
+            )
+            await inside.conn.execute(
+                "INSERT OR IGNORE INTO encryption VALUES (1, ?, ?)",
+                saver.serde.dumps_typed(WITNESS),
+            )
+    [(kind, data)] = await saver.conn.execute_fetchall("SELECT type, witness FROM encryption")
+    check_key(saver.serde, (kind, data))

@@ -11,6 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateUpdate
 
 from checkpoints.lease import holding, lease_for_run, thread_lease
+from graphs.faults import storage_errors
 from tools.errors import UsageError
 
 DURABILITY = "__pregel_durability"
@@ -41,6 +42,7 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         Raises:
             ThreadBusyError: the thread is being run.
             UsageError: durability `exit` is asked for.
+            StorageError: the saver's database or the ledger fails; the run can be resumed.
         """
         config = self._synchronous(config, options)
         thread = config["configurable"].get("thread_id")
@@ -61,10 +63,14 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
                         return
                 yield item
 
-    def _run(
+    async def _run(
         self, input: Any, config: RunnableConfig, options: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        return cast("AsyncGenerator[Any, None]", super().astream(input, config, **options))
+        run = cast("AsyncGenerator[Any, None]", super().astream(input, config, **options))
+        with storage_errors():
+            async with aclosing(run) as stream:
+                async for item in stream:
+                    yield item
 
     def stream(self, *_: Any, **__: Any) -> Iterator[Any]:
         """Refuse: the nodes are asynchronous."""

@@ -1,6 +1,5 @@
 """The entry point of `sentient`: every expected failure is one line on stderr and an exit code."""
 
-import sqlite3
 import sys
 from typing import NoReturn
 
@@ -35,6 +34,7 @@ def main() -> None:
 def _run() -> None:
     try:
         # Importing the graphs reads the configuration, and may find it wrong.
+        from graphs.faults import storage_errors  # noqa: PLC0415
         from sentient.commands import app  # noqa: PLC0415
         from sentient.signals import StoppedError  # noqa: PLC0415
     except KeyboardInterrupt:
@@ -42,7 +42,8 @@ def _run() -> None:
     except ValidationError as error:
         _refuse(error)
     try:
-        app()
+        with storage_errors():
+            app()
     except SentientError as error:
         resume = f" (then: sentient resume {error.thread})" if error.thread else ""
         _fail(f"{error}{resume}", error.exit_code)
@@ -54,8 +55,6 @@ def _run() -> None:
         _refuse(error)
     except KeyboardInterrupt:
         _fail("stopped by Ctrl-C", INTERRUPTED)
-    except sqlite3.Error as error:
-        _fail(f"the database in SENTIENT_HOME cannot be used: {error}", ExitCode.ENVIRONMENT)
 
 
 def _refuse(error: ValidationError) -> NoReturn:
@@ -66,7 +65,7 @@ def _refuse(error: ValidationError) -> NoReturn:
 def _variable(location: tuple[int | str, ...]) -> str:
     """The environment variable of a setting; some settings are known by their full name."""
     name = "_".join(map(str, location)).upper()
-    return name if name.startswith(("OPENAI_", "E2B_")) else f"SENTIENT_{name}"
+    return name if name.startswith(("OPENAI_", "E2B_", "LANGGRAPH_")) else f"SENTIENT_{name}"
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -14,7 +14,7 @@ from rich.table import Table
 from nodes.state import Input
 from sentient import desktop_commands, doctor, time_commands
 from sentient.endings import Ending
-from sentient.options import CHECKPOINT_HELP, Json, Thread
+from sentient.options import CHECKPOINT_HELP, Checkpoints, Json, Thread, read_settings
 from sentient.progress import Progress
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Runs, new_thread_id
@@ -27,7 +27,6 @@ from tools.desktop import Desktop, Execution, Sink
 from tools.e2b_sandbox_tool import INTERPRETERS, run_script
 from tools.errors import ExitCode, UsageError
 from tools.patch import apply_to_folder
-from tools.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,11 +39,6 @@ app.add_typer(desktop_commands.app, name="desktop")
 app.command()(time_commands.history)
 app.command()(time_commands.fork)
 app.command()(time_commands.diff)
-
-
-def _settings(model: str = "") -> Settings:
-    settings = Settings()
-    return settings.model_copy(update={"model": model}) if model else settings
 
 
 @app.command()
@@ -62,10 +56,14 @@ def fix(
         bool, typer.Option("--apply", help="Write a verified patch to SOURCE.")
     ] = False,
     thread: Annotated[str, typer.Option(help="Id of the new thread.")] = "",
+    checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Repair a repository: make its failing tests pass, or do a task, and verify the patch."""
-    settings, thread = _settings(model), thread or new_thread_id(source)
+    settings, thread = (
+        read_settings(model=model, checkpoints=checkpoints),
+        thread or new_thread_id(source),
+    )
     given = Input(
         source=source,
         task=_task(task),
@@ -107,10 +105,11 @@ def resume(
     ] = None,
     back_to: Annotated[str, typer.Option("--from", help=CHECKPOINT_HELP)] = "",
     apply: Annotated[str, typer.Option(help="Folder to write a verified patch to.")] = "",
+    checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Go on where a thread stopped, crashed or asked a question; or, with --from, earlier."""
-    runs = Runs(_settings())
+    runs = Runs(read_settings(checkpoints=checkpoints))
     if apply and not Path(apply).is_dir():
         raise UsageError(f"no such folder: {apply}")
     if back_to:
@@ -145,7 +144,7 @@ def _finish(runs: Runs, ending: Ending, stop: Stop, *, json: bool, apply_to: Pat
 @app.command()
 def threads(json: Json = False) -> None:
     """List threads, the one that changed last first."""
-    rows = Runs(_settings()).threads()
+    rows = Runs(read_settings()).threads()
     if json:
         print_json(rows)
         return
@@ -160,9 +159,9 @@ def threads(json: Json = False) -> None:
 
 
 @app.command()
-def show(thread: Thread, json: Json = False) -> None:
+def show(thread: Thread, checkpoints: Checkpoints = "", json: Json = False) -> None:
     """Show where a thread is, or its report."""
-    runs = Runs(_settings())
+    runs = Runs(read_settings(checkpoints=checkpoints))
     ending = _run(runs.look(thread))
     report = ending.state.get("report")
     patch = (runs.ledger.patch(report["patch"]) or "") if report else ""
@@ -195,7 +194,7 @@ def run(
 
 
 async def _execute(language: Any, script: str, timeout_s: float, *, quiet: bool) -> Execution:
-    connection = Connection(_settings())
+    connection = Connection(read_settings())
     async with await Desktop.create(lifecycle="ephemeral", connection=connection) as desktop:
         return await run_script(
             desktop,
@@ -220,7 +219,7 @@ def _pass_on(stream: TextIO) -> Sink:
 @app.command("doctor")
 def doctor_command(json: Json = False) -> None:
     """Check that this machine can run desktops, and say what to do if it cannot."""
-    checks = _run(doctor.examine(_settings()))
+    checks = _run(doctor.examine(read_settings()))
     print_checks(checks, json=json)
     if not all(check.ok for check in checks):
         raise typer.Exit(ExitCode.ENVIRONMENT)

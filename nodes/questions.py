@@ -183,7 +183,7 @@ def _extended(state: State, kind: str, given: BudgetAnswer) -> Update:
     bounds = {
         "attempts": (state["max_attempts"], state["attempt"], given.attempts),
         "tokens": (state.get("max_tokens"), tokens_used(state), given.tokens),
-        "seconds": (state.get("max_seconds"), state["worked"], given.seconds),
+        "seconds": (state.get("max_seconds"), state.get("worked", 0.0), given.seconds),
     }
     return {
         f"max_{name}": max(bound, used) + (more or bound)

@@ -7,9 +7,9 @@ import operator
 from typing import Annotated, Literal, TypedDict
 
 from langchain_core.messages import AnyMessage
-from langgraph.graph.message import add_messages
 
 from checkpoints.binding import DesktopRef
+from checkpoints.deltas import CONVERSATION
 
 LISTED_TESTS = 200
 """Test ids that a summary names; the ledger has them all."""
@@ -151,7 +151,7 @@ class State(Input, total=False):
     """The desktop before any coder touched it: where verdicts are found."""
     baseline: TestSummary
     plan: Plan
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], CONVERSATION]
     """The coder's conversation; its last message is the decision that `act` carries out."""
     attempt: int
     steps: int

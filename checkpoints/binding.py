@@ -101,6 +101,8 @@ class Binding(Generic[D]):
         self._desktop: D | None = None
         self.mark = ""
         """The mark of this execution, once the desktop is open."""
+        self.adopted = False
+        """Whether the desktop holds what the same work of a dead holder did."""
 
     async def open(self, work: str, *, journal: bool = False) -> D:
         """Return the desktop with exactly the files of the checkpoint, marked as being changed.
@@ -119,6 +121,7 @@ class Binding(Generic[D]):
     async def restart(self, reason: str) -> D:
         """Give up what was done since the checkpoint: a desktop with its files, and no other."""
         self._on_restore(reason)
+        self.adopted = False
         self._lease.kept[KEPT] = self._desktop = await self._restore()
         return self._desktop
 
@@ -150,6 +153,7 @@ class Binding(Generic[D]):
                 return desktop
             case [mark] if adopt and self._may_adopt(mark, adopt):
                 if await self._desktops.turn(desktop, mark, self.mark):
+                    self.adopted = True
                     return desktop
         self._on_restore("its files are of another moment than this checkpoint")
         return None

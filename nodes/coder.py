@@ -6,6 +6,7 @@ next super-step (law 2).
 
 import hashlib
 import json
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
@@ -100,15 +101,16 @@ def _shortened(args: dict[str, object]) -> dict[str, str]:
 
 async def _search(state: State, step: Step) -> Update:
     """Let the repair engine search; its edits become the calls of one decision."""
-    progress = _EngineEvents(step)
     budget_s = max(1.0, min(step.settings.repair_budget_s, seconds_left(state)))
-    result = await repair(
-        await step.desktop(),
-        pytest_arguments(state.get("tests", "")),
-        budget_s=budget_s,
-        max_candidates=step.settings.repair_candidates,
-        protect=PROTECTED_GLOBS,
-        on_event=progress,
+    bounds: dict[str, Any] = {
+        "test_args": pytest_arguments(state.get("tests", "")),
+        "budget_s": budget_s,
+        "max_candidates": step.settings.repair_candidates,
+        "protect": PROTECTED_GLOBS,
+    }
+    result = await step.once(
+        [bounds, state["attempt"]],
+        lambda journal: repair(journal, **bounds, on_event=_EngineEvents(step)),
     )
     step.emit("searched", status=result.status, tried=result.tried, seconds=result.seconds)
     decision = _decision(result, state["base"]["tree"], state["attempt"])

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
@@ -19,9 +19,12 @@ from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
 from nodes.state import State
 from tools.desktop import Desktop
+from tools.journal import Journal, OutcomeUnknownError, digest_of
 from tools.settings import Settings
 
 Update = dict[str, Any]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,34 @@ class Step:
     async def desktop(self) -> Desktop:
         """The thread's desktop, with exactly the files of the checkpoint this node starts from."""
         if self._desktop is None:
-            self._desktop = await self._binding.open(self.node)
-            await self._exits.enter_async_context(self._desktop.kept_alive())
+            return await self._use(await self._binding.open(self.node))
         return self._desktop
+
+    async def once(self, work: object, do: Callable[[Journal], Awaitable[T]]) -> T:
+        """Let `do` carry out this node's work in the desktop, through a journal, and return.
+
+        `work` is plain data that says all there is to do. What of it was done by a process that
+        died is not done again; where the journal cannot tell, the files are those of the
+        checkpoint again, and all of it is done anew.
+        """
+        name = f"{self.node}-{digest_of(work)}"
+        desktop = await self._use(await self._binding.open(name, journal=True))
+        try:
+            return await do(self._journal(desktop))
+        except OutcomeUnknownError as error:
+            desktop = await self._use(await self._binding.restart(str(error)))
+            return await do(self._journal(desktop))
+
+    def _journal(self, desktop: Desktop) -> Journal:
+        binding = self._binding
+        return Journal(desktop, binding.mark, binding.confirm, adopted=binding.adopted)
+
+    async def _use(self, desktop: Desktop) -> Desktop:
+        if self._desktop is not desktop:
+            self._desktop = desktop
+            await self._exits.aclose()
+            await self._exits.enter_async_context(desktop.kept_alive())
+        return desktop
 
     @asynccontextmanager
     async def pristine(self, snapshot: str) -> AsyncIterator[Desktop]:

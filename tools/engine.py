@@ -1,18 +1,22 @@
 """Runs the offline repair engine (`tools.repair`) inside a desktop and reads what it found."""
 
 import asyncio
+import shlex
 from collections.abc import Callable, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 
 from pydantic import BaseModel, ValidationError
 
-from tools.desktop import Desktop
 from tools.errors import EnvironmentFaultError, ToolError
+from tools.journal import Journal
 from tools.layout import CONTROL, REPO
 
 PACKAGE = "sentient_repair"
 """The engine's name in the desktop, where a repository may have a package `tools` of its own."""
+
+CALL = "search"
+"""The engine's name in the journal."""
 
 RESULT_LIMIT = 16 << 20
 
@@ -50,7 +54,7 @@ class RepairResult(BaseModel):
 
 
 async def repair(
-    desktop: Desktop,
+    journal: Journal,
     test_args: Sequence[str],
     *,
     budget_s: float,
@@ -62,30 +66,35 @@ async def repair(
 
     `on_event` gets the engine's progress, JSON lines in pieces of any size.
 
+    A search that a process which died has begun is waited for.
+
     Raises:
         EnvironmentFaultError: the engine died without a result.
+        OutcomeUnknownError: the search was begun, and is not running any more.
     """
-    files = await asyncio.to_thread(_package_files)
-    await desktop.fs.write_files({f"{CONTROL}/engine/{path}": data for path, data in files})
     result = f"{CONTROL}/repair.json"
     options = ["--root", REPO, "--out", result]
     options += ["--budget-s", f"{budget_s:g}", "--max-candidates", str(max_candidates)]
     options += [word for pattern in protect for word in ("--protect", pattern)]
-    await desktop.exec("rm", ["-f", result])
-    execution = await desktop.exec(
-        "python",
-        ["-m", PACKAGE, *options, "--", *test_args],
-        cwd=REPO,
+    if CALL not in await journal.begun():
+        files = await asyncio.to_thread(_package_files)
+        await journal.desktop.fs.write_files(
+            {f"{CONTROL}/engine/{path}": data for path, data in files}
+        )
+    ended = await journal.run(
+        CALL,
+        f"rm -f {result}; exec {shlex.join(['python', '-m', PACKAGE, *options, '--', *test_args])}",
         env={"PYTHONPATH": f"{CONTROL}/engine", "PYTHONHASHSEED": "0"},
         timeout_s=budget_s * 3 + 120,
-        on_stdout=on_event,
+        on_output=on_event,
     )
     try:
-        return RepairResult.model_validate_json(await desktop.fs.read_bytes(result, RESULT_LIMIT))
+        return RepairResult.model_validate_json(
+            await journal.desktop.fs.read_bytes(result, RESULT_LIMIT)
+        )
     except ToolError as error:
         raise EnvironmentFaultError(
-            f"the repair engine left no result (exit code {execution.exit_code}): "
-            f"{execution.stderr.strip()[-300:]}"
+            f"the repair engine left no result (exit code {ended.code}): {ended.output[-300:]}"
         ) from error
     except ValidationError as error:
         raise EnvironmentFaultError(f"the repair engine's result is malformed: {error}") from error

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tools.desktop import Desktop
@@ -16,6 +17,16 @@ FILE_LIMIT = 1 << 20
 
 SEARCH_LIMIT = 8000
 """Characters of search results that are returned."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call answers once `content` is written to `path`, or without it when that is empty."""
+
+    answer: str
+    path: str = ""
+    content: str = ""
+
 
 PLACEHOLDER = re.compile(r"^\s*(#|//)?\s*\.\.\.\s*(rest|remaining|existing|unchanged)", re.M | re.I)
 
@@ -40,32 +51,31 @@ async def _text(desktop: Desktop, path: str) -> str:
         raise ToolError(f"{path} is not a UTF-8 text file") from error
 
 
-async def read_file(desktop: Desktop, path: str, first: int = 1, last: int = 0) -> str:
+async def read_file(desktop: Desktop, path: str, first: int = 1, last: int = 0) -> Outcome:
     """Return lines `first` to `last` (from 1, inclusive; 0 means the end) with their numbers."""
     lines = (await _text(desktop, path)).splitlines()
     last = min(last or len(lines), first + READ_LINES - 1, len(lines))
     shown = [f"{number}\t{lines[number - 1]}" for number in range(max(1, first), last + 1)]
     rest = f"\n[{len(lines) - last} more lines]" if last < len(lines) else ""
-    return "\n".join(shown) + rest if shown else f"{path} has {len(lines)} lines"
+    return Outcome("\n".join(shown) + rest if shown else f"{path} has {len(lines)} lines")
 
 
-async def create_file(desktop: Desktop, path: str, content: str) -> str:
-    """Write a whole file, new or replaced."""
+async def create_file(path: str, content: str) -> Outcome:
+    """A whole file, new or replaced."""
     if len(content.encode("utf-8", "replace")) > FILE_LIMIT:
         raise ToolError(f"content for {path} is larger than {FILE_LIMIT} bytes")
-    await desktop.fs.write_file(inside(path), content)
-    return f"wrote {path}, {len(content.splitlines())} lines"
+    return Outcome(f"wrote {path}, {len(content.splitlines())} lines", inside(path), content)
 
 
-async def replace_text(desktop: Desktop, path: str, old: str, new: str) -> str:
-    """Replace `old`, which must occur exactly once, by `new`; everything else stays as it is.
+async def replace_text(desktop: Desktop, path: str, old: str, new: str) -> Outcome:
+    """The file with `old`, which must occur exactly once, replaced by `new`; all else as it is.
 
     Raises:
         ToolError: `old` is missing (the nearest lines are told), not unique, or a placeholder.
     """
     text = await _text(desktop, path)
-    await desktop.fs.write_file(inside(path), replaced(text, path, old, new))
-    return f"replaced {len(old.splitlines())} lines of {path} by {len(new.splitlines())}"
+    answer = f"replaced {len(old.splitlines())} lines of {path} by {len(new.splitlines())}"
+    return Outcome(answer, inside(path), replaced(text, path, old, new))
 
 
 def replaced(text: str, path: str, old: str, new: str) -> str:
@@ -94,7 +104,7 @@ def _nearest(text: str, old: str) -> str:
     return f"nearest, from line {max(1, number - 1)}:\n" + "\n".join(around)
 
 
-async def search(desktop: Desktop, pattern: str, path: str = "") -> str:
+async def search(desktop: Desktop, pattern: str, path: str = "") -> Outcome:
     """Search tracked and new files by a regular expression (git grep -E), as `file:line:text`."""
     where = [inside(path)] if path not in ("", ".") else []
     command = ["-C", REPO, "grep", "-nIE", "--untracked", "-e", pattern, "--", *where]
@@ -103,5 +113,5 @@ async def search(desktop: Desktop, pattern: str, path: str = "") -> str:
         raise ToolError(f"cannot search for {pattern!r}: {execution.stderr.strip()[-300:]}")
     found = execution.stdout
     if len(found) > SEARCH_LIMIT:
-        return found[:SEARCH_LIMIT].rsplit("\n", 1)[0] + "\n[more matches; narrow the pattern]"
-    return found or "no match"
+        found = found[:SEARCH_LIMIT].rsplit("\n", 1)[0] + "\n[more matches; narrow the pattern]"
+    return Outcome(found or "no match")

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field, ValidationError
 from tools import files, shell
 from tools.desktop import Desktop
 from tools.errors import ToolError
+from tools.files import Outcome
+from tools.journal import Journal
 
 
 class ReadFile(BaseModel):
@@ -98,32 +100,41 @@ def _refuse_unsendable(call: BaseModel) -> None:
             raise ToolError(f"{name} has {size} bytes, or holds a NUL; it cannot be used")
 
 
-async def carry_out(desktop: Desktop, name: str, args: Mapping[str, Any], call_id: str) -> str:
-    """Carry out one tool call and return its answer.
+async def carry_out(journal: Journal, name: str, args: Mapping[str, Any], call: str) -> str:
+    """Carry out one tool call under the name `call`, once, and return its answer.
 
-    Raises:
-        ToolError: the tool or its arguments are wrong, or it failed for a reason of the call's.
+    Calls that are wrong, or fail for a reason of their own, are answered with the reason.
     """
+    try:
+        tool = _checked(name, args)
+    except ToolError as error:
+        return f"error: {error}"
+    if isinstance(tool, Shell):
+        return await shell.run_shell(journal, tool.command, call=call, timeout_s=tool.timeout_s)
+    return await journal.once(call, [name, dict(args)], lambda: _decide(journal.desktop, tool))
+
+
+def _checked(name: str, args: Mapping[str, Any]) -> BaseModel:
     if name not in TOOLS:
         raise ToolError(f"there is no tool {name!r}; there are {', '.join(TOOLS)}")
     try:
-        call = TOOLS[name].model_validate(dict(args))
+        tool = TOOLS[name].model_validate(dict(args))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ToolError(f"wrong arguments for {name}: {problems}") from error
-    _refuse_unsendable(call)
-    match call:
+    _refuse_unsendable(tool)
+    return tool
+
+
+async def _decide(desktop: Desktop, tool: BaseModel) -> Outcome:
+    match tool:
         case ReadFile():
-            return await files.read_file(desktop, call.path, call.first, call.last)
+            return await files.read_file(desktop, tool.path, tool.first, tool.last)
         case Search():
-            return await files.search(desktop, call.pattern, call.path)
+            return await files.search(desktop, tool.pattern, tool.path)
         case Replace():
-            return await files.replace_text(desktop, call.path, call.old, call.new)
+            return await files.replace_text(desktop, tool.path, tool.old, tool.new)
         case CreateFile():
-            return await files.create_file(desktop, call.path, call.content)
-        case Shell():
-            return await shell.run_shell(
-                desktop, call.command, call_id=call_id, timeout_s=call.timeout_s
-            )
+            return await files.create_file(tool.path, tool.content)
         case _:
-            return "handed in"
+            return Outcome("handed in")

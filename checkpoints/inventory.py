@@ -7,6 +7,8 @@ Rows outlive their thread for as long as what they name exists, so nothing is lo
 import json
 from collections.abc import Sequence
 
+from sqlite_utils import Database
+
 from checkpoints.ledger_file import LedgerFile, Row, now
 
 
@@ -23,10 +25,10 @@ class Inventory:
     def save_desktop(
         self, desktop_id: str, *, server: str, thread: str, role: str = "", snapshot: str = ""
     ) -> None:
-        """Record a desktop; one that is known already stays as it is."""
+        """Record a desktop; of one that is known already, what was not known is added."""
         row = _desktop(desktop_id, server, thread, role=role, snapshot=snapshot)
         with self._file.writing(durable=False) as database:
-            database.table("desktops").insert(row, pk="id", ignore=True)
+            _add(database, "desktops", row)
 
     def end_desktop(self, desktop_id: str, why: str) -> None:
         """Record that a desktop is no more; the first reason stays."""
@@ -49,7 +51,7 @@ class Inventory:
     ) -> None:
         """Record a snapshot; `changed` are the repository's files that differ from the base.
 
-        One that is known already stays as it is.
+        Of one that is known already, what was not known is added.
         """
         row = {
             "id": snapshot_id, "server": server, "thread": thread, "desktop": desktop,
@@ -57,9 +59,8 @@ class Inventory:
             "changed": None if changed is None else json.dumps(list(changed)),
         }  # fmt: skip
         with self._file.writing(durable=False) as database:
-            made_of = _desktop(desktop, server, thread)
-            database.table("desktops").insert(made_of, pk="id", ignore=True)
-            database.table("snapshots").insert(row, pk="id", ignore=True)
+            _add(database, "desktops", _desktop(desktop, server, thread))
+            _add(database, "snapshots", row)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Record that a snapshot was deleted on its server."""
@@ -97,6 +98,17 @@ class Inventory:
                 "listed is not null and thread not in (select id from threads)"
                 " and id not in (select desktop from snapshots)"
             )
+
+
+def _add(database: Database, table: str, row: Row) -> None:
+    """Insert a row; in one that is there, fill what is NULL."""
+    filled = ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in row)
+    values = ", ".join(f":{name}" for name in row)
+    database.execute(
+        f"insert into {table} ({', '.join(row)}) values ({values})"  # noqa: S608 -- our own names
+        f" on conflict (id) do update set {filled}",
+        row,
+    )
 
 
 def _desktop(

@@ -20,6 +20,14 @@ FORGOTTEN = "forgotten"
 """Status of a thread whose removal has begun; it shows nowhere, and a prune finishes it."""
 
 
+_UNUSED = (
+    "from patches where (at is null or julianday(at) < julianday('now') - 1)"
+    " and sha256 not in (select patch from verdicts where patch is not null)"
+    " and sha256 not in (select patch from test_runs where patch is not null)"
+)
+"""A patch is saved before its tests run, and named by a row only after that: hence the day."""
+
+
 class Ledger:
     """Synchronous and safe to use from any thread; callers on an event loop use `to_thread`."""
 
@@ -173,13 +181,26 @@ class Ledger:
         data = text.encode("utf-8", "surrogateescape")
         digest = hashlib.sha256(data).hexdigest()
         with self._file.writing() as database:
-            database.table("patches").upsert({"sha256": digest, "data": data}, pk="sha256")
+            database.table("patches").upsert(
+                {"sha256": digest, "data": data, "at": now()}, pk="sha256"
+            )
         return digest
 
     def patch(self, sha256: str) -> str | None:
         """The text of a patch, or None when this ledger does not have it."""
         rows = self._file.rows("select data from patches where sha256 = ?", [sha256])
         return bytes(rows[0]["data"]).decode("utf-8", "surrogateescape") if rows else None
+
+    def unused_patches(self) -> list[str]:
+        """Hashes of patches of no verdict and no test run, saved more than a day ago."""
+        rows = self._file.rows(f"select sha256 {_UNUSED}")
+        return [str(row["sha256"]) for row in rows]
+
+    def delete_patches(self, hashes: Iterable[str]) -> None:
+        """Delete those patches that are unused."""
+        with self._file.writing() as database:
+            for sha256 in hashes:
+                database.execute(f"delete {_UNUSED} and sha256 = ?", [sha256])
 
     def save_analysis(self, tree: str, analysis: str) -> None:
         """Keep a repository analysis (JSON) under the git tree it describes."""

@@ -16,7 +16,7 @@ CREATE TABLE threads (
     created TEXT, updated TEXT
 );
 CREATE TABLE analyses (tree TEXT PRIMARY KEY, analysis TEXT, at TEXT);
-CREATE TABLE patches (sha256 TEXT PRIMARY KEY, data BLOB);
+CREATE TABLE patches (sha256 TEXT PRIMARY KEY, data BLOB, at TEXT);
 CREATE TABLE test_runs (
     id TEXT PRIMARY KEY,
     thread TEXT NOT NULL REFERENCES threads(id) ON DELETE CASCADE,

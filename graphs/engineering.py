@@ -43,11 +43,13 @@ Model = Callable[[str], BaseChatModel | None]
 
 def make_services(settings: Settings, model: Model | None = None) -> Services:
     """The services of a process; `model` replaces how models are made from their names."""
-    connection = Connection(settings)
+    ledger = Ledger(settings.home / "ledger.db")
     return Services(
         settings=settings,
-        desktops=ThreadDesktops(connection, settings.desktop_timeout_s),
-        ledger=Ledger(settings.home / "ledger.db"),
+        desktops=ThreadDesktops(
+            Connection(settings), settings.desktop_timeout_s, settings.home, ledger.inventory
+        ),
+        ledger=ledger,
         model_for=model or lru_cache(partial(make_model, settings)),
     )
 

@@ -46,6 +46,7 @@ class Step:
         self._model_name = state.get("model") or services.settings.model_name
         self._write = get_stream_writer()
         self._exits = AsyncExitStack()
+        self._attempt, self._changed = state.get("attempt", 0), state.get("changed")
         self._desktop: Desktop | None = None
         self._lease = held_lease(services.settings.leases, thread) or Lease.alone(thread)
         self._binding: Binding[Desktop] = Binding(
@@ -104,6 +105,25 @@ class Step:
         desktop = await self.services.desktops.create_pristine(self.thread, snapshot)
         async with desktop, desktop.kept_alive():
             yield desktop
+        await self.services.desktops.ended(desktop, "its test run ended")
+
+    async def snapshot(self, desktop: Desktop) -> str:
+        """Take a snapshot that is neither the last word of this node nor lost sight of."""
+        taken = await desktop.snapshot()
+        await self._record_snapshot(taken, desktop.id, self._changed)
+        return taken
+
+    async def _record_snapshot(self, snapshot: str, desktop: str, changed: Any) -> None:
+        await self.record(
+            self.services.ledger.inventory.save_snapshot,
+            snapshot,
+            server=self.services.desktops.server,
+            thread=self.thread,
+            desktop=desktop,
+            node=self.node,
+            attempt=self._attempt,
+            changed=changed,
+        )
 
     def emit(self, event: str, **data: Any) -> None:
         """Send a progress event to whoever streams the run (stream mode `custom`)."""
@@ -135,7 +155,13 @@ class Step:
     async def close(self, update: Update) -> Update:
         """Add to a node's update which snapshot its files are in, when it touched any."""
         ref = await self._binding.seal()
-        return update if ref is None else {**update, "desktop": ref}
+        if ref is None:
+            return update
+        self._attempt = update.get("attempt", self._attempt)
+        await self._record_snapshot(
+            ref["snapshot"], ref["id"], update.get("changed", self._changed)
+        )
+        return {**update, "desktop": ref}
 
 
 Role = Callable[[State, Step], Awaitable[Update]]

@@ -1,12 +1,17 @@
 """Desktops as binding needs them, made by the facade over the E2B SDK."""
 
+import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from checkpoints.binding import Desktops
+from checkpoints.inventory import Inventory
 from checkpoints.lease import Lease
 from tools.connection import Connection
-from tools.desktop import Desktop, described_desktops, kill_desktops
+from tools.desktop import Desktop, described_desktops, kill_desktop, list_desktops
 from tools.errors import DesktopGoneError, DesktopUnreachableError, ToolError
+from tools.home import HOME, home_id
 from tools.layout import MARKS
 
 OWNER = "sentient-thread"
@@ -18,8 +23,11 @@ LEASE = "sentient-lease"
 class ThreadDesktops(Desktops[Desktop]):
     """The working desktops of threads: one each, found by metadata, so that none is orphaned."""
 
-    def __init__(self, connection: Connection, timeout_s: int) -> None:
+    def __init__(
+        self, connection: Connection, timeout_s: int, home: Path, inventory: Inventory
+    ) -> None:
         self._connection, self._timeout_s = connection, timeout_s
+        self._home, self._inventory = home, inventory
 
     @property
     def lost(self) -> tuple[type[Exception], ...]:
@@ -53,22 +61,47 @@ class ThreadDesktops(Desktops[Desktop]):
     async def create(self, owner: str, snapshot: str, lease: Lease) -> Desktop:
         """Make the one working desktop and kill any left by a run that died."""
         desktop = await self._make(owner, "work", snapshot, lease.token)
-        await kill_desktops(self._connection, {OWNER: owner, ROLE: "work"}, keep=desktop.id)
+        await self._kill({OWNER: owner, ROLE: "work"}, "replaced", keep=desktop.id)
         return desktop
 
     async def create_pristine(self, owner: str, snapshot: str) -> Desktop:
         """Make a second, short-lived desktop for a verdict; at most one an owner."""
-        await kill_desktops(self._connection, {OWNER: owner, ROLE: "verdict"})
+        await self._kill({OWNER: owner, ROLE: "verdict"}, "left by a run that died")
         return await self._make(owner, "verdict", snapshot, "")
 
     async def _make(self, owner: str, role: str, snapshot: str, token: str) -> Desktop:
-        return await Desktop.create(
+        home = await asyncio.to_thread(home_id, self._home)
+        desktop = await Desktop.create(
             template=snapshot or None,
             lifecycle="ephemeral" if role == "verdict" else "persistent",
-            metadata={OWNER: owner, ROLE: role, LEASE: token},
+            metadata={OWNER: owner, ROLE: role, LEASE: token, HOME: home},
             timeout_s=self._timeout_s,
             connection=self._connection,
         )
+        await asyncio.to_thread(
+            self._inventory.save_desktop,
+            desktop.id,
+            server=self.server,
+            thread=owner,
+            role=role,
+            snapshot=snapshot,
+        )
+        return desktop
+
+    @property
+    def server(self) -> str:
+        """The server's name in the ledger."""
+        return self._connection.server_name
+
+    async def ended(self, desktop: Desktop, why: str) -> None:
+        """Write down that a desktop is no more."""
+        await asyncio.to_thread(self._inventory.end_desktop, desktop.id, why)
+
+    async def _kill(self, metadata: Mapping[str, str], why: str, *, keep: str = "") -> None:
+        for desktop_id in [item async for item in list_desktops(self._connection, metadata)]:
+            if desktop_id != keep:
+                await kill_desktop(self._connection, desktop_id)
+                await asyncio.to_thread(self._inventory.end_desktop, desktop_id, why)
 
     async def turn(self, desktop: Desktop, mark: str, into: str) -> bool:
         """Rename a mark; False when there is none of that name."""
@@ -94,6 +127,6 @@ class ThreadDesktops(Desktops[Desktop]):
         with suppress(*self.lost):
             await desktop.pause()
 
-    async def kill_all(self, owner: str) -> int:
-        """End every desktop of a thread."""
-        return await kill_desktops(self._connection, {OWNER: owner})
+    async def kill_all(self, owner: str) -> None:
+        """End every desktop of a thread that came to its end."""
+        await self._kill({OWNER: owner}, "its thread ended")

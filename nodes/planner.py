@@ -38,7 +38,7 @@ async def planner(state: State, step: Step) -> Update:
         plan["notes"], update["usage"] = str(notes.text)[:4000], usage
     step.emit("plan", goal=plan["goal"], suspects=plan["suspects"])
     # last, so that a failure before it leaves no snapshot that nothing names
-    return {**update, "plan": plan, "base_snapshot": await desktop.snapshot()}
+    return {**update, "plan": plan, "base_snapshot": await step.snapshot(desktop)}
 
 
 async def _analyse(state: State, step: Step) -> Analysis:

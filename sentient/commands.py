@@ -16,6 +16,7 @@ from sentient import desktop_commands, doctor, time_commands
 from sentient.endings import Ending
 from sentient.options import CHECKPOINT_HELP, Checkpoints, Json, Thread, read_settings
 from sentient.progress import Progress
+from sentient.prune_command import prune_command
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Runs, new_thread_id
 from sentient.signals import Stop
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(desktop_commands.app, name="desktop")
+app.command("prune")(prune_command)
 
 app.command()(time_commands.history)
 app.command()(time_commands.fork)

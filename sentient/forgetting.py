@@ -1,36 +1,22 @@
-"""Removing a thread with everything that is kept for it."""
+"""Removing a thread with everything that is kept for it alone."""
 
-from contextlib import suppress
-
-from langgraph.checkpoint.base import BaseCheckpointSaver
-
+from checkpoints.lease import thread_lease
 from checkpoints.ledger import Ledger
-from nodes.desktops import OWNER
-from sentient.opening import Graph, config_of, open_graph
-from tools.connection import Connection
-from tools.desktop import delete_snapshot, kill_desktops
-from tools.errors import SentientError
+from sentient.housekeeping import housekeeping
 from tools.settings import Settings
 
 
 async def forget(settings: Settings, ledger: Ledger, thread: str) -> None:
-    """Remove a thread: its desktops and snapshots, its checkpoints, its lines in the ledger."""
-    connection = Connection(settings)
-    async with open_graph(settings) as graph:
-        snapshots = await _snapshots(graph, thread)
-        with suppress(SentientError):  # without a server there is nothing to remove there
-            await kill_desktops(connection, {OWNER: thread})
-            for snapshot in snapshots:
-                await delete_snapshot(connection, snapshot)
-        if isinstance(graph.checkpointer, BaseCheckpointSaver):
-            await graph.checkpointer.adelete_thread(thread)
-    ledger.forget_thread(thread)
+    """Remove a thread: its checkpoints, its lines in the ledger, its desktops and snapshots.
 
+    Snapshots that another thread's checkpoints name stay. What a server that does not answer keeps
+    is left to the next prune.
 
-async def _snapshots(graph: Graph, thread: str) -> set[str]:
-    """Every snapshot that a checkpoint of the thread names."""
-    found: set[str] = set()
-    async for item in graph.aget_state_history(config_of(thread)):
-        found.add(item.values.get("desktop", {}).get("snapshot", ""))
-        found.add(item.values.get("base_snapshot", ""))
-    return found - {""}
+    Raises:
+        ThreadBusyError: another process is running it.
+    """
+    async with housekeeping(settings, ledger) as keeper:
+        with thread_lease(settings.leases, thread):
+            await keeper.forget(thread)
+            await keeper.sweep(only=thread)
+            await keeper.collect(only=thread)

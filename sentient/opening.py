@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from checkpoints.savers import open_saver
@@ -32,6 +33,13 @@ async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
     with storage_errors():
         async with opening as saver:
             yield make_graph(saver, settings)
+
+
+def saver_of(graph: Graph) -> BaseCheckpointSaver[Any]:
+    """The saver that `open_graph` opened."""
+    saver = graph.checkpointer
+    assert isinstance(saver, BaseCheckpointSaver)
+    return saver
 
 
 def config_of(thread: str, checkpoint: str = "") -> RunnableConfig:

@@ -17,6 +17,7 @@ from nodes.state import Input
 from sentient.answers import read_answer
 from sentient.endings import Ending, read_ending
 from sentient.forgetting import forget
+from sentient.housekeeping import swept_meanwhile
 from sentient.opening import config_of, open_graph
 from sentient.signals import Listen
 from tools.errors import SentientError, UsageError
@@ -137,7 +138,8 @@ class Runs:
     async def _drive(
         self, given: Any, thread: str, listen: Listen, control: RunControl | None
     ) -> Ending:
-        async with open_graph(self.settings) as graph:
+        sweep = swept_meanwhile(self.settings, self.ledger)
+        async with open_graph(self.settings) as graph, sweep:
             try:
                 async for event in graph.astream(
                     given, config_of(thread), stream_mode="custom", control=control

@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint
+from langgraph.checkpoint.base import Checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
 from checkpoints.lease import thread_lease
 from nodes.state import State
-from sentient.opening import Graph, config_of, open_graph
+from sentient.opening import Graph, config_of, open_graph, saver_of
 from sentient.retasking import with_task
 from sentient.runs import Runs
 from sentient.timeline import Moment, Timeline, read_timeline
 from tools.connection import Connection
-from tools.desktop import has_snapshot
+from tools.desktop import list_snapshots
 from tools.errors import EnvironmentFaultError, UsageError
 
 
@@ -124,15 +124,8 @@ async def check_files(connection: Connection, timeline: Timeline, moment: Moment
     if ref is None:
         hint = f"choose a later one: sentient history {timeline.thread}"
         raise UsageError(f"checkpoint {short} is from before there were files", hint=hint)
-    if not await has_snapshot(connection, ref["snapshot"], ref["id"]):
+    if ref["snapshot"] not in await list_snapshots(connection, ref["id"]):
         raise EnvironmentFaultError(
             f"the files of checkpoint {short} are gone: the server has no {ref['snapshot']}",
             hint="choose another checkpoint",
         )
-
-
-def saver_of(graph: Graph) -> BaseCheckpointSaver[Any]:
-    """The saver that `open_graph` opened."""
-    saver = graph.checkpointer
-    assert isinstance(saver, BaseCheckpointSaver)
-    return saver

@@ -34,6 +34,11 @@ class Connection:
         return self._settings.e2b_api_key is None
 
     @property
+    def server_name(self) -> str:
+        """Tells servers apart: ids of desktops and snapshots of one mean nothing to another."""
+        return "embedded" if self.is_embedded else self._settings.e2b_api_url or "e2b.dev"
+
+    @property
     def data_dir(self) -> Path:
         """Where the embedded server keeps its state."""
         return self._settings.home / "desktop"

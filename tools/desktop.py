@@ -311,23 +311,29 @@ async def kill_desktops(
     """Kill every desktop that carries all of `metadata`, except `keep`; return how many."""
     options = await connection.options()
     killed = 0
-    async for desktop_id in list_desktops(connection, metadata):
+    for desktop_id in [item async for item in list_desktops(connection, metadata)]:
         if desktop_id != keep:
             with translated("kill a desktop"):
                 killed += await AsyncSandbox.kill(desktop_id, **options)
     return killed
 
 
-async def has_snapshot(connection: Connection, snapshot_id: str, desktop_id: str) -> bool:
-    """Whether the server has this snapshot of this desktop, which may be gone itself."""
+async def kill_desktop(connection: Connection, desktop_id: str) -> None:
+    """Kill a desktop; one that does not exist is no error."""
+    options = await connection.options()
+    with contextlib.suppress(DesktopGoneError), translated("kill a desktop"):
+        await AsyncSandbox.kill(desktop_id, **options)
+
+
+async def list_snapshots(connection: Connection, desktop_id: str) -> list[str]:
+    """The ids of all snapshots taken of a desktop, newest first, whether it still lives or not."""
     options = await connection.options()
     pages = AsyncSandbox.list_snapshots(sandbox_id=desktop_id, **options)
+    found: list[str] = []
     while pages.has_next:
         with translated("list snapshots"):
-            items = await pages.next_items()
-        if any(item.snapshot_id == snapshot_id for item in items):
-            return True
-    return False
+            found += [item.snapshot_id for item in await pages.next_items()]
+    return found
 
 
 async def delete_snapshot(connection: Connection, snapshot_id: str) -> None:

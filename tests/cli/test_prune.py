@@ -1,0 +1,220 @@
+"""`sentient prune` and the sweep: what nothing needs goes, what anything needs or uses stays."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samples import CALCULATOR, ROOT, Repo, Run, write_files
+
+from checkpoints.lease import take_lease
+from checkpoints.ledger import Ledger
+from nodes.desktops import OWNER, ROLE
+from nodes.home_desktops import HomeDesktops
+from sentient_desktop import ensure_server, stop_server
+from tools.connection import Connection
+from tools.desktop import Desktop
+from tools.home import HOME, home_id
+from tools.settings import Settings
+
+KILLED = str(ROOT / "tests/support/killed_cli.py")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
+    """A home of its own: everything in it is pruned."""
+    folder = tmp_path_factory.mktemp("home-prune")
+    ensure_server(folder / "desktop")
+    yield folder
+    stop_server(folder / "desktop")
+
+
+@pytest.fixture(scope="module")
+def interrupted(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A thread whose process died after the snapshot of its tool calls, before their checkpoint."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    source = write_files(folder / "calculator", CALCULATOR)
+    plan = [KILLED, "act", "sealed", "self", str(folder / "killed"), "--"]
+    done = subprocess.run(
+        [sys.executable, *plan, "fix", str(source), "--thread", "interrupted"],
+        env={**os.environ, "SENTIENT_HOME": str(home)}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == -9, done.stderr
+    return "interrupted"
+
+
+def server(home: Path) -> HomeDesktops:
+    return HomeDesktops(Connection(Settings(home=home)), home)
+
+
+def desktops(home: Path) -> set[tuple[str, str]]:
+    """Thread and role of every desktop there is."""
+    return {(found.thread, found.role) for found in asyncio.run(server(home).desktops())}
+
+
+def snapshots(home: Path, thread: str) -> set[str]:
+    """Every snapshot of a thread's desktops on the server."""
+    ledger = Ledger(home / "ledger.db")
+    rows = ledger._file.rows("select id from desktops where thread = ?", [thread])
+    ledger.close()
+
+    async def ask() -> set[str]:
+        return {found for row in rows for found in await server(home).snapshots(row["id"])}
+
+    return asyncio.run(ask())
+
+
+def make(home: Path, thread: str, role: str) -> None:
+    """A desktop as a node makes it, left by a process that died before it wrote it down."""
+    metadata = {OWNER: thread, ROLE: role, HOME: home_id(home)}
+    connection = Connection(Settings(home=home))
+    asyncio.run(Desktop.create(metadata=metadata, connection=connection))
+
+
+def prune(sentient: Run, *args: str, code: int = 0) -> dict[str, Any]:
+    done = sentient("prune", *args, "--json")
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def test_prune_orphans_are_collected_and_the_thread_can_still_be_resumed(
+    sentient: Run, home: Path, interrupted: str
+) -> None:
+    make(home, "nobody", "work")
+    make(home, interrupted, "verdict")
+    there = snapshots(home, interrupted)
+    planned = prune(sentient, "--dry-run")
+    assert desktops(home) > {("nobody", "work"), (interrupted, "verdict")}
+    assert snapshots(home, interrupted) == there
+    done = prune(sentient)
+    assert {**planned, "dry_run": False} | {"snapshot_bytes": 0, "database_bytes": 0} == {
+        **done, "snapshot_bytes": 0, "database_bytes": 0,
+    }  # fmt: skip
+    assert (len(done["desktops"]), len(done["snapshots"]), done["threads"]) == (2, 1, [])
+    assert desktops(home) == {(interrupted, "work")}
+    assert snapshots(home, interrupted) == there - set(done["snapshots"])
+    assert prune(sentient)["snapshots"] == []
+    assert sentient("resume", interrupted).returncode == 0
+    assert desktops(home) == set()
+
+
+def test_prune_thread_in_use_is_left_alone(sentient: Run, home: Path) -> None:
+    make(home, "in-use", "verdict")
+    lease = take_lease(Settings(home=home).leases, "in-use")
+    done = prune(sentient)
+    assert (done["desktops"], done["busy"]) == ([], ["in-use"])
+    assert desktops(home) == {("in-use", "verdict")}
+    assert "THREAD_BUSY" in sentient("prune", "in-use").stderr
+    lease.release()
+    assert len(prune(sentient)["desktops"]) == 1
+
+
+def test_fix_sweeps_what_a_dead_process_left(sentient: Run, home: Path, repo: Repo) -> None:
+    make(home, "nobody", "work")
+    assert sentient("fix", str(repo()), "--thread", "sweeper").returncode == 0
+    assert desktops(home) == set()
+
+
+def test_prune_original_leaves_its_fork_whole(sentient: Run, home: Path, repo: Repo) -> None:
+    assert sentient("fix", str(repo()), "--thread", "original").returncode == 0
+    moments = json.loads(sentient("history", "original", "--json").stdout)
+    [act] = [moment["checkpoint"] for moment in moments if moment["next"] == ["act"]]
+    forked = sentient("fork", "original", "--from", act, "--thread", "forked")
+    assert forked.returncode == 0, forked.stderr
+    done = prune(sentient, "original")
+    assert done["threads"] == ["original"]
+    assert done["snapshots"]
+    assert snapshots(home, "original"), "the fork's files are a snapshot of the original's desktop"
+    assert "no thread original" in sentient("show", "original").stderr
+    result = sentient("resume", "forked", "--json")
+    assert result.returncode == 0, result.stderr
+    assert prune(sentient, "forked")["threads"] == ["forked"]
+    assert snapshots(home, "original") == snapshots(home, "forked") == set()
+
+
+def test_prune_ended_threads_are_reduced_and_removed_by_age(
+    sentient: Run, home: Path, repo: Repo
+) -> None:
+    assert sentient("fix", str(repo()), "--thread", "aged").returncode == 0
+    assert "aged" not in prune(sentient)["threads"], "it is younger than SENTIENT_KEEP_DAYS"
+    assert "aged" in prune(sentient, "--keep", "latest")["reduced"]
+    assert len(json.loads(sentient("history", "aged", "--json").stdout)) == 1
+    assert "+    return sum(values) / " in sentient("diff", "aged").stdout
+    assert "aged" in prune(sentient, "--older-than", "0h")["threads"]
+    assert sentient("threads", "--json").stdout.strip() == "[]"
+    assert snapshots(home, "aged") == set()
+
+
+def test_prune_open_thread_goes_only_by_force(sentient: Run, home: Path, repo: Repo) -> None:
+    assert sentient("fix", str(repo()), "--thread", "asks", "--approve").returncode == 5
+    refused = sentient("prune", "asks")
+    assert refused.returncode == 2
+    assert "has not ended" in refused.stderr
+    assert "asks" not in prune(sentient, "--older-than", "0h")["threads"]
+    assert desktops(home) == {("asks", "work")}
+    assert prune(sentient, "asks", "--force")["threads"] == ["asks"]
+    assert desktops(home) == set()
+    assert "no thread asks" in sentient("prune", "asks").stderr
+
+
+@pytest.mark.parametrize("damage", ["one checkpoint", "the database"])
+def test_prune_unreadable_checkpoints_nothing_that_depends_on_them_goes(
+    sentient: Run, home: Path, repo: Repo, damage: str
+) -> None:
+    thread = f"unread-{damage.replace(' ', '-')}"
+    assert sentient("fix", str(repo()), "--thread", thread, "--approve").returncode == 5
+    make(home, "nobody", "work")
+    there, path = snapshots(home, thread), home / "checkpoints.db"
+    repair = _damage_checkpoint(path, thread) if damage == "one checkpoint" else _damage(path)
+    done = sentient("prune", "--older-than", "0h")
+    assert done.returncode == 4, done.stdout
+    assert snapshots(home, thread) == there
+    assert (thread, "work") in desktops(home)
+    repair()
+    assert prune(sentient, thread, "--force")["threads"] == [thread]
+    prune(sentient)
+    assert snapshots(home, thread) == set()
+    assert desktops(home) == set()
+
+
+def _damage_checkpoint(path: Path, thread: str) -> Callable[[], None]:
+    query = "update checkpoints set checkpoint = ? where rowid = ?"
+    with sqlite3.connect(path) as database:
+        row, data = database.execute(
+            "select rowid, checkpoint from checkpoints where thread_id = ? limit 1", [thread]
+        ).fetchone()
+        database.execute(query, [b"\xc1", row])
+    database.close()
+
+    def repair() -> None:
+        with sqlite3.connect(path) as database:
+            database.execute(query, [data, row])
+        database.close()
+
+    return repair
+
+
+def _damage(path: Path) -> Callable[[], None]:
+    data = path.read_bytes()
+    path.write_bytes(b"not a database".ljust(4096, b"."))
+    return lambda: (path.write_bytes(data), None)[1]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--older-than", "soon"], "as in 30d; got 'soon'"),
+        (["x", "--older-than", "1d"], "name none"),
+        (["never-was"], "there is no thread never-was"),
+    ],
+)
+def test_prune_bad_request_is_usage(sentient: Run, args: list[str], words: str) -> None:
+    done = sentient("prune", *args)
+    assert done.returncode == 2
+    assert words in done.stderr

@@ -41,7 +41,7 @@ limits: setup    ## hogs of every kind, by every means this machine has to bound
 	@$(BIN)/python -m pytest -q -m "long or not long" tests/desktop/test_limits.py
 
 crash: setup     ## kill -9 of the command at every kill point, and of the server
-	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" tests/crash tests/cli/test_drain.py
+	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" tests/crash tests/cli/test_drain.py tests/cli/test_questions.py tests/project/test_agent_server.py
 
 fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_deep_trees.py tests/desktop/test_big_transfers.py

@@ -142,6 +142,8 @@ class Progress:
 
     def _on_draining(self, event: dict[str, Any]) -> None:
         waits_for = f"stopping when this is done: {self._doing}"
+        kept, self._console.quiet = self._console.quiet, False  # whoever asked waits for an answer
         self._say("", f"{waits_for}; once more to stop at once (either can be resumed)", "yellow")
+        self._console.quiet = kept
         self._stopping = "stopping after: "
         self._busy(self._doing)

@@ -29,14 +29,22 @@ def start(home: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(
-        *arguments: str, env: dict[str, str] | None = None, out: int = PIPE, err: int = PIPE
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        out: int = PIPE,
+        err: int = PIPE,
+        given: str = "",
     ) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [*MAIN, *arguments],
             env={**os.environ, "SENTIENT_HOME": str(home), **(env or {})},
-            stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True, start_new_session=True,
+            stdin=PIPE, stdout=out, stderr=err, text=True, start_new_session=True,
         )  # fmt: skip
         started.append(process)
+        assert process.stdin is not None
+        process.stdin.write(given)
+        process.stdin.close()
+        process.stdin = None
         return process
 
     yield begin
@@ -234,6 +242,18 @@ def test_readers_gone_run_goes_on_to_its_end(
     assert process.wait(60) == READER_GONE
     shown = json.loads(sentient("show", "head", "--json").stdout)
     assert (shown["status"], shown["patch"]) == ("verified", oracle)
+
+
+def test_signal_ends_a_snippet_with_its_desktop(start: Start, sentient: Run) -> None:
+    program = "import time; print('begun', flush=True); time.sleep(60)"
+    before = sentient("desktop", "list").stdout
+    process = start("run", "python", "-", given=program)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (143, "sentient: stopped at once by SIGTERM\n")
+    assert sentient("desktop", "list").stdout == before
 
 
 def test_streams_closed_from_the_start_disturb_nothing(home: Path) -> None:

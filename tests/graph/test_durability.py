@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
 from e2b import AsyncSandbox, SandboxQuery, SandboxState
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
 from langgraph.types import Command
 from samples import Repo
 from scripted_model import Script, call
@@ -91,4 +94,19 @@ async def test_approval_desktop_is_paused_while_a_person_is_asked(
     pages = AsyncSandbox.list(query=SandboxQuery(metadata={OWNER: "asked"}), **options)
     assert [item.state for item in await pages.next_items()] == [SandboxState.PAUSED]
     state = await engine_graph.ainvoke(Command(resume="approve"), config("asked"))
+    assert state["report"]["status"] == "verified"
+
+
+async def drain_at(graph: Any, given: Any, thread: str, event: str) -> None:
+    control = RunControl()
+    async for told in graph.astream(given, config(thread), stream_mode="custom", control=control):
+        if told["event"] == event:
+            control.request_drain()
+
+
+async def test_run_drained_by_its_control_goes_on(engine_graph: Any, repo: Repo) -> None:
+    with pytest.raises(GraphDrained):
+        await drain_at(engine_graph, {"source": str(repo())}, "drained", "baseline")
+    assert (await engine_graph.aget_state(config("drained"))).next == ("approval",)
+    state = await engine_graph.ainvoke(None, config("drained"))
     assert state["report"]["status"] == "verified"

@@ -1,5 +1,6 @@
 """`langgraph dev` from langgraph.json: starts offline, and runs the graph over the SDK."""
 
+import asyncio
 import json
 import os
 import socket
@@ -11,22 +12,24 @@ from pathlib import Path
 
 import pytest
 from langgraph_sdk import get_client
-from samples import ROOT, Repo
+from langgraph_sdk.client import LangGraphClient
+from samples import CALCULATOR, ROOT, Repo
 
 LANGGRAPH = str(Path(sys.executable).with_name("langgraph"))
 
 
-@pytest.fixture(scope="module")
-def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The development server, in a copy of the folder that holds nothing but its configuration."""
-    folder = tmp_path_factory.mktemp("agent-server")
+Server = tuple["subprocess.Popen[bytes]", str]
+
+
+def start_server(folder: Path, home: Path) -> Server:
+    """The development server, in a folder that holds nothing but its configuration."""
     configuration = json.loads((ROOT / "langgraph.json").read_text())
     (folder / "langgraph.json").write_text(json.dumps({**configuration, "dependencies": ["."]}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [LANGGRAPH, "dev", "--no-browser", "--no-reload", "--port", str(port)]
-    with (folder / "log").open("w") as log:
+    with (folder / "log").open("a") as log:
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -36,10 +39,22 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         )
     try:
         wait_for(port, process, folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    except BaseException:
+        stop(process)
+        raise
+    return process, f"http://127.0.0.1:{port}"
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    process, url = start_server(tmp_path_factory.mktemp("agent-server"), home)
+    yield url
+    stop(process)
 
 
 def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -60,6 +75,57 @@ async def test_agent_server_runs_the_engineering_graph(server: str, repo: Repo) 
         )
     assert "__error__" not in state, state
     assert state["report"]["status"] == "verified"
+
+
+async def test_agent_server_question_bad_answer_leaves_it_to_be_answered(
+    server: str, repo: Repo
+) -> None:
+    async with get_client(url=server) as client:
+        thread = (await client.threads.create())["thread_id"]
+        given = {"source": str(repo()), "approve": True}
+        await client.runs.wait(thread, "engineering", input=given)
+        wrong = await client.runs.wait(
+            thread, "engineering", command={"resume": {"answer": "perhaps"}}, raise_error=False
+        )
+        assert wrong["__error__"]["error"] == "ValidationError", wrong
+        [asked] = (await client.threads.get_state(thread))["interrupts"]
+        assert asked["value"]["kind"] == "plan"
+        right = {"resume": {"answer": "reject"}}
+        state = await client.runs.wait(thread, "engineering", command=right)
+    assert state["report"]["summary"] == "the plan was rejected"
+
+
+@pytest.mark.long
+async def test_agent_server_ended_in_a_step_goes_on_when_it_is_back(
+    home: Path, repo: Repo, tmp_path: Path
+) -> None:
+    slow = "import time\n\n\ndef test_slow():\n    time.sleep(6)\n"
+    source = repo({**CALCULATOR, "test_slow.py": slow})
+    process, url = start_server(tmp_path, home)
+    async with get_client(url=url) as client:
+        thread = (await client.threads.create())["thread_id"]
+        await client.runs.create(thread, "engineering", input={"source": str(source)})
+        await reach(client, thread, ["planner"])
+        await asyncio.sleep(1)
+    stop(process)
+    process, url = start_server(tmp_path, home)
+    try:
+        async with get_client(url=url) as client:
+            await reach(client, thread, [])
+            state = await client.threads.get_state(thread)
+    finally:
+        stop(process)
+    assert state["values"]["report"]["status"] == "verified"
+
+
+async def reach(client: LangGraphClient, thread: str, following: list[str]) -> None:
+    """Wait until the thread's next nodes are these."""
+    for _ in range(900):
+        state = await client.threads.get_state(thread)
+        if state["values"] and state["next"] == following:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(state)
 
 
 async def test_agent_server_runs_the_snippet_graph(server: str) -> None:

@@ -19,6 +19,9 @@ CHANGED = 50
 UNCHANGED = (1_000, 10_000, 100_000)
 SAME_FACTOR = 1.3
 
+FEW_CHANGED = 5
+OWN = (100, 1_000, 10_000)
+
 BARE_JAIL = (
     "bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev",
     "/bin/bash", "-c", "true",
@@ -101,8 +104,8 @@ async def _measure_fork(subject: Subject, repeats: int, limits: list[float]) -> 
 async def measure_snapshots(subject: Subject, repeats: int) -> list[Row]:
     """Measure snapshots after 50 changes over ever more files that did not change.
 
-    Those lie in layers of an earlier snapshot, except in the last row: what a desktop wrote itself
-    since it was made is copied by each of its snapshots.
+    Those lie in layers of an earlier snapshot, except in the last rows: there the desktop wrote all
+    of them itself since it was made, and they are looked at by each of its snapshots.
     """
     limits = await _bare_copies(repeats)
     rows: list[Row] = []
@@ -115,10 +118,16 @@ async def measure_snapshots(subject: Subject, repeats: int) -> list[Row]:
         goal = 30 if not rows else SAME_FACTOR * rows[0].p50
         name = f"snapshot, {CHANGED} changed of {unchanged:,} files"
         rows.append(row(name, times, goal, limit=f"cp -a of {CHANGED} files, sync", limits=limits))
-    async with subject.desktop() as desktop:
-        await _fill(desktop, UNCHANGED[0])
-        own = await _snapshot_changes(desktop, repeats)
-    return [*rows, row(f"the same, {UNCHANGED[0]:,} files of its own", own, 30)]
+    few = await _bare_copies(repeats, FEW_CHANGED)
+    for count in OWN:
+        async with subject.desktop() as desktop:
+            await _fill(desktop, count)
+            await desktop.create_snapshot(mode="filesystem")  # the first holds all of them
+            await asyncio.to_thread(os.sync)
+            own = await _snapshot_changes(desktop, repeats, FEW_CHANGED)
+        name = f"snapshot, {FEW_CHANGED} changed of {count:,} files of its own"
+        rows.append(row(name, own, 15, limit=f"cp -a of {FEW_CHANGED} files, sync", limits=few))
+    return rows
 
 
 async def _fill(desktop: AsyncSandbox, count: int) -> None:
@@ -129,25 +138,27 @@ async def _fill(desktop: AsyncSandbox, count: int) -> None:
     await asyncio.to_thread(os.sync)  # or the first snapshots wait for all that was written before
 
 
-async def _snapshot_changes(desktop: AsyncSandbox, repeats: int) -> list[float]:
+async def _snapshot_changes(
+    desktop: AsyncSandbox, repeats: int, changed: int = CHANGED
+) -> list[float]:
     times: list[float] = []
     for _ in range(repeats):
-        await desktop.commands.run(f"for n in {{1..{CHANGED}}}; do echo $RANDOM > d1/new$n; done")
+        await desktop.commands.run(f"for n in {{1..{changed}}}; do echo $RANDOM > d1/new$n; done")
         times += await times_ms(
             lambda: desktop.create_snapshot(mode="filesystem"), 1, warm_up=0
         )  # fmt: skip
     return times
 
 
-async def _bare_copies(repeats: int) -> list[float]:
+async def _bare_copies(repeats: int, changed: int = CHANGED) -> list[float]:
     with tempfile.TemporaryDirectory() as name:
-        return await times_ms(_copying(Path(name)), repeats)
+        return await times_ms(_copying(Path(name), changed), repeats)
 
 
-def _copying(folder: Path) -> Step:
+def _copying(folder: Path, changed: int) -> Step:
     source = folder / "source"
     source.mkdir()
-    for number in range(CHANGED):
+    for number in range(changed):
         (source / str(number)).write_text(str(number))
     command = ["bash", "-c", f"cp -a {source} {folder}/$$ && sync -f {folder}"]
     return blocking(lambda: subprocess.run(command, check=True))

@@ -91,7 +91,7 @@ class Fleet:
         """
         require_space(self._folder, self._workshop.limits.free_bytes)
         self._admit(choices["owner"], 1)
-        source = self.find_snapshot(template, choices["owner"])
+        source = await self._find_mountable(template, choices["owner"])
         if source is None:
             require_template(template)
         member = self._pool.begin(template if source is None else "")
@@ -124,7 +124,7 @@ class Fleet:
         require_space(self._folder, self._workshop.limits.free_bytes)
         parent = self.get(desktop_id)
         self._admit(parent.record.owner, count)
-        async with self._captured(parent) as layers:
+        async with self._captured(parent, to_mount=True) as layers:
             self._admit(parent.record.owner, count)  # others may have been made meanwhile
             records = [fork_record(parent.record, layers, timeout_s) for _ in range(count)]
             forks = [self._make(record) for record in records]
@@ -139,22 +139,34 @@ class Fleet:
         require_quota(owner, self._quota_of(owner), there + count, self.limits)
 
     @contextlib.asynccontextmanager
-    async def _captured(self, desktop: Desktop) -> AsyncIterator[list[str]]:
+    async def _captured(
+        self, desktop: Desktop, *, to_mount: bool = False
+    ) -> AsyncIterator[list[str]]:
         """Copy a desktop's disk; the block gets its chain, and must write it into a row.
 
-        The chain is short enough to be mounted under one layer more. Desktops are copied side by
-        side; only the block runs alone.
+        With ``to_mount`` the chain is short enough to be mounted under one layer more, which may
+        take long; without, it may be longer. Desktops are copied side by side; only the block runs
+        alone.
         """
         name, layers = new_name(), self._workshop.layers
         with layers.held([name]) as hold:
             chain = await desktop.capture(name, hold)
+            if to_mount:
+                await self._chains.make_mountable(chain)
             async with self._sweeping:
                 chain = self._chains.shorten(chain)
-                if len(chain) > layers.longest_chain:  # the background did not keep up
-                    chain = [await asyncio.to_thread(layers.flatten, chain)]
                 desktop.captures.shortened(chain)
                 yield chain
         self._chains.note(chain)
+
+    async def _find_mountable(self, key: str, owner: str) -> SnapshotRecord | None:
+        """Find a snapshot; merge its layers now if they are too many, which is seldom."""
+        source = self.find_snapshot(key, owner)
+        if source is not None and len(source.layers) > self._workshop.layers.longest_chain:
+            with self._workshop.layers.held(source.layers):
+                await self._chains.make_mountable(source.layers)
+            source = self.find_snapshot(key, owner)
+        return source
 
     def _make(self, record: DesktopRecord) -> Coroutine[None, None, Desktop]:
         """Return the work of making and booting the desktop of a record that is new."""

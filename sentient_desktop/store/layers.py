@@ -20,12 +20,11 @@ from sentient_desktop.sandbox.argv import MOUNT_POINTS
 from sentient_desktop.store.mapped import notices_mapped_writes
 from sentient_desktop.store.trees import (
     copy_tree,
-    failure,
+    count_files,
     flush,
     flush_names,
     own_everything,
     remove_tree,
-    run_tool,
 )
 
 CHAIN_LIMIT = 16
@@ -153,8 +152,12 @@ class LayerStore:
         unfinished.rename(self.path(name))
         flush_names(self.folder)
 
-    def plan_merge(self, names: Sequence[str]) -> tuple[str, Path, list[str]]:
-        """Return name and path of a new layer, and the program that merges a chain into it.
+    def weigh(self, name: str) -> int:
+        """Count the files and folders of a layer."""
+        return count_files(self.path(name))
+
+    def plan_merge(self, names: Sequence[str], *, bottom: bool) -> tuple[str, Path, list[str]]:
+        """Return name and path of a new layer, and the program that merges others into it.
 
         The path is that of an unfinished one; finish() is the next step when the program succeeded.
         """
@@ -167,22 +170,10 @@ class LayerStore:
         else:
             # Like the copy, the merge must get into folders their own owner may not enter.
             program = [*own_everything(), *program]
+        if bottom:
+            program.append("--bottom")
         paths = [str(unfinished), *(str(self.path(layer)) for layer in names)]
         return name, unfinished, [*program, *paths]
-
-    def flatten(self, names: Sequence[str]) -> str:
-        """Merge a chain (bottom first) into one new finished layer and return its name.
-
-        Raises:
-            DiskError: it cannot be merged; nothing of the new layer is left.
-        """
-        name, unfinished, program = self.plan_merge(names)
-        result = run_tool(program)
-        if result.returncode:
-            remove_tree(unfinished)
-            raise failure("the layers of the disk could not be merged", result)
-        self.finish(name, unfinished)
-        return name
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Delete every layer, finished or not, that is neither named nor held."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sentient_desktop.store.chains import Chains
+from sentient_desktop.store.chains import Chains, choose_run
 from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
 from sentient_desktop.store.registry import Registry, SnapshotRecord
 
@@ -120,3 +120,43 @@ async def test_merge_that_fails_leaves_the_chain_as_it_is(house: House) -> None:
     async with house.merging():
         await asyncio.sleep(0.3)
     assert house.rows() == before
+
+
+async def test_heavy_layer_at_the_bottom_is_not_merged_with_light_ones(house: House) -> None:
+    bottom = house.layers.path(house.chain[0])
+    for number in range(200):
+        (bottom / f"more{number}").touch()
+    house.chains.note(house.chain)
+    async with house.merging():
+        await house.swept.wait()
+    below, merged = house.rows()["below"]
+    assert below == house.chain[0]
+    whiteouts = [path for path in house.layers.path(merged).iterdir() if path.is_char_device()]
+    assert "0" in [path.name for path in whiteouts]
+
+
+async def test_chain_too_long_to_be_mounted_is_merged_on_demand(tmp_path: Path) -> None:
+    with closing(Registry(tmp_path / "registry.db")) as registry:
+        house = House(tmp_path, registry, 2 * CHAIN_LIMIT + 3)
+        await house.chains.make_mountable(house.chain)
+        assert len(house.chains.shorten(house.chain)) == 2
+        assert house.rows()["whole"] == house.chains.shorten(house.chain)
+        await house.chains.make_mountable(house.chains.shorten(house.chain))
+        assert len(house.rows()["whole"]) == 2
+
+
+@pytest.mark.parametrize("changed_each_time", [True, False])
+def test_merging_copies_each_file_a_few_times_however_many_snapshots_follow(
+    changed_each_time: bool,
+) -> None:
+    weights, copied, longest, snapshots = [5000], 0, 0, 5000
+    for _ in range(snapshots):
+        weights.append(5)
+        if len(weights) > CHAIN_LIMIT:
+            start, end = choose_run(weights)
+            copied += sum(weights[start:end])
+            merged = sum(weights[start:end]) if changed_each_time else max(weights[start:end])
+            weights[start:end] = [merged]
+        longest = max(longest, len(weights))
+    assert longest <= CHAIN_LIMIT + 1
+    assert copied / snapshots < 8 * 5

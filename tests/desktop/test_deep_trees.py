@@ -9,6 +9,7 @@ from typing import Any
 import e2b
 import pytest
 from e2b import AsyncSandbox
+from layering import merged
 
 from sentient_desktop import ensure_server, stop_server
 from sentient_desktop.store.layers import LayerStore
@@ -90,7 +91,7 @@ async def test_snapshot_of_paths_too_long_to_copy_is_refused_without_host_paths(
     assert (await desktop.commands.run("echo thawed")).stdout == "thawed\n"
 
 
-def test_flatten_of_deep_layers_merges_them(tmp_path: Path) -> None:
+def test_merge_of_deep_layers_shows_both(tmp_path: Path) -> None:
     store = LayerStore(tmp_path / "layers")
     names = []
     for file in ("a", "b"):
@@ -103,11 +104,11 @@ def test_flatten_of_deep_layers_merges_them(tmp_path: Path) -> None:
         name, unfinished = store.copy_in(source)
         store.finish(name, unfinished)
         names.append(name)
-    merged = store.path(store.flatten(names))
-    assert sorted(path.name for path in (merged / "d/d").iterdir()) == ["b", "d"]
-    assert disk_usage(merged) > 0
-    remove_tree(merged)
-    assert not merged.exists()
+    layer = merged(store, names)
+    assert sorted(path.name for path in (layer / "d/d").iterdir()) == ["b", "d"]
+    assert disk_usage(layer) > 0
+    remove_tree(layer)
+    assert not layer.exists()
 
 
 async def test_file_calls_on_a_tree_of_any_depth_work_or_say_why(desktop: AsyncSandbox) -> None:

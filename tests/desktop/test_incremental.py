@@ -219,3 +219,26 @@ async def test_unreadable_folder_is_in_later_snapshots(create: Any, desktop: Asy
     ]  # fmt: skip
     with pytest.raises(e2b.SandboxException):
         await create("snapshot-that-is-none")
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.long)])
+async def test_many_snapshots_in_a_row_are_each_as_the_desktop_was(
+    create: Any, desktop: AsyncSandbox, options: dict[str, Any], count: int
+) -> None:
+    taken = []
+    await desktop.commands.run("mkdir d; seq 300 | split -l 1 -a 3 - d/")
+    change = "echo {n} > n; touch f{n}; rm -f f{old}; rm -r s; mkdir s; touch s/{n}; rm -f d/*{l}"
+    await desktop.commands.run("mkdir s")
+    for n in range(count):
+        await desktop.commands.run(change.format(n=n, old=n - 3, l=chr(ord("a") + n % 26)))
+        keep = n % (count // 8) == 0 or n == count - 1
+        seen = await manifest(desktop) if keep else []
+        snapshot = await snap(desktop)
+        if keep:
+            taken.append((snapshot, seen))
+        elif n % 3 == 0:
+            await AsyncSandbox.delete_snapshot(snapshot, **options)
+    for snapshot, seen in taken:
+        copy = await create(snapshot)
+        assert await manifest(copy) == seen
+        await copy.kill()

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from layering import merged
 
 from sentient_desktop.store.layers import LayerStore
 from sentient_desktop.store.trees import copy_tree, remove_tree
@@ -42,7 +43,7 @@ def _content(root: Path) -> dict[str, str]:
     }
 
 
-def test_flatten_applies_deletions_replacements_and_opaque_folders(
+def test_merge_applies_deletions_replacements_and_opaque_folders(
     store: LayerStore, tmp_path: Path
 ) -> None:
     chain = [
@@ -50,15 +51,32 @@ def test_flatten_applies_deletions_replacements_and_opaque_folders(
         _layer(store, tmp_path, a="2", d__="", d__z="2", file__below="now a folder", folder="file"),
         _layer(store, tmp_path, keep=None, new="3"),
     ]
-    merged = store.path(store.flatten(chain))
-    assert _content(merged) == {
+    merged_layer = merged(store, chain)
+    assert _content(merged_layer) == {
         "a": "2", "d/z": "2", "file/below": "now a folder", "folder": "file", "new": "3",
     }  # fmt: skip
-    assert "user.overlay.opaque" not in os.listxattr(merged / "d")
+    assert "user.overlay.opaque" not in os.listxattr(merged_layer / "d")
+    assert merged_layer.stat().st_mtime_ns == store.path(chain[-1]).stat().st_mtime_ns
     assert _content(store.path(chain[0]))["keep"] == "1"
 
 
-def test_flatten_does_not_follow_a_link_out_of_the_tree(store: LayerStore, tmp_path: Path) -> None:
+def test_merge_of_upper_layers_goes_on_hiding_what_each_of_them_hid(
+    store: LayerStore, tmp_path: Path
+) -> None:
+    bottom = _layer(store, tmp_path, gone="1", d__x="1", e__x="1", f__x="1", g__x="1", back="1")
+    run = [
+        _layer(store, tmp_path, gone=None, e__="", e__y="2", f="file", g__y="2", back=None),
+        _layer(store, tmp_path, d__="", d__z="3", e__w="3", f__z="3", g__x=None, back="3"),
+    ]
+    upper = merged(store, run, bottom=False)
+    shown = merged(store, [bottom, upper.name])
+    assert _content(shown) == _content(merged(store, [bottom, *run]))
+    assert _content(shown) == {
+        "back": "3", "d/z": "3", "e/w": "3", "e/y": "2", "f/z": "3", "g/y": "2",
+    }  # fmt: skip
+
+
+def test_merge_does_not_follow_a_link_out_of_the_tree(store: LayerStore, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "victim").write_text("untouched")
@@ -68,8 +86,8 @@ def test_flatten_does_not_follow_a_link_out_of_the_tree(store: LayerStore, tmp_p
     name, unfinished = store.copy_in(source)
     store.finish(name, unfinished)
     top = _layer(store, tmp_path, d__victim="changed")
-    merged = store.path(store.flatten([name, top]))
-    assert (merged / "d/victim").read_text() == "changed"
+    merged_layer = merged(store, [name, top])
+    assert (merged_layer / "d/victim").read_text() == "changed"
     assert (outside / "victim").read_text() == "untouched"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from e2b import AsyncSandbox
+from layering import merged
 
 from sentient_desktop.errors import UidError
 from sentient_desktop.sandbox.uids import HIGH_UIDS, find_uids, owners_below
@@ -52,7 +53,7 @@ def test_uids_are_never_given_twice_while_something_is_left(tmp_path: Path) -> N
 
 
 @as_root
-def test_flattened_layers_of_several_owners_have_one(tmp_path: Path) -> None:
+def test_merged_layers_of_several_owners_have_one(tmp_path: Path) -> None:
     layers = LayerStore(tmp_path / "layers")
     for owner in (5001, 5002):
         folder = tmp_path / "layers" / str(owner)
@@ -60,9 +61,9 @@ def test_flattened_layers_of_several_owners_have_one(tmp_path: Path) -> None:
         (folder / "d" / f"of-{owner}").touch()
         for path in (folder, *folder.rglob("*")):
             os.chown(path, owner, owner)
-    merged = layers.path(layers.flatten(["5001", "5002"]))
-    assert {path.stat().st_uid for path in (merged, *merged.rglob("*"))} == {5002}
-    assert len(list(merged.rglob("of-*"))) == 2
+    layer = merged(layers, ["5001", "5002"])
+    assert {path.stat().st_uid for path in (layer, *layer.rglob("*"))} == {5002}
+    assert len(list(layer.rglob("of-*"))) == 2
 
 
 def _pid_of(host_uid: int, word: str) -> int:

@@ -90,7 +90,7 @@ async def _measure_steps(
 
     async with open_graph(home, work) as (graph, saver):
         with (
-            parts.timing(Binding, "open", "open: attach, compare and mark the head"),
+            parts.timing(Binding, "open", "open: turn the mark"),
             parts.timing(Desktop, "snapshot", "snapshot"),
             parts.timing(saver, "aput_writes", "saver: writes of the node"),
             parts.timing(saver, "aput", "saver: checkpoint"),

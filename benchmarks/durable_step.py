@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 
 from checkpoints.sqlite import open_saver
+from graphs.durable import DurableGraph
 from graphs.engineering import make_services
 from nodes.context import Step, Update, node
 from nodes.state import State
@@ -32,11 +33,8 @@ Work = Callable[[State, Step], Awaitable[Update]]
 
 
 def thread_config(thread: str) -> RunnableConfig:
-    """Return the configuration of a run, ``durability="sync"`` included."""
-    return {
-        "configurable": {"thread_id": thread, "__pregel_durability": "sync"},
-        "recursion_limit": 2000,
-    }
+    """Return the configuration of a run; the graph itself sees to its durability."""
+    return {"configurable": {"thread_id": thread}, "recursion_limit": 2000}
 
 
 @asynccontextmanager
@@ -48,7 +46,8 @@ async def open_graph(home: Path, work: Work) -> AsyncIterator[tuple[Any, Any]]:
     builder.add_edge(START, "work")
     builder.add_conditional_edges("work", _next)
     async with open_saver(home / "threads.db") as saver:
-        yield builder.compile(checkpointer=saver), saver
+        compiled = builder.compile(checkpointer=saver)
+        yield DurableGraph(leases=services.settings.leases, **vars(compiled)), saver
 
 
 def _next(state: State) -> str:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo packages test test-node test-cloud bench limits crash fuzz escape check fmt lock dev clean
+.PHONY: help setup demo packages test test-node test-cloud bench limits crash retention fuzz escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ limits: setup    ## hogs of every kind, by every means this machine has to bound
 
 crash: setup     ## kill -9 of the command at every kill point, and of the server
 	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" tests/crash tests/cli/test_drain.py tests/cli/test_questions.py tests/project/test_agent_server.py
+
+retention: setup ## 150 random histories of threads: no snapshot that is needed is deleted, and no other stays
+	@RETENTION_EXAMPLES=150 $(BIN)/python -m pytest -q --timeout 1800 tests/graph/test_retention.py
 
 fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_deep_trees.py tests/desktop/test_big_transfers.py

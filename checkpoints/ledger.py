@@ -43,7 +43,8 @@ class Ledger:
     def save_thread(self, thread_id: str, **values: Any) -> None:
         """Add or change a thread's line.
 
-        `status` is running, waiting, stopped, failed, verified, unsolved or `FORGOTTEN`.
+        `status` is running, waiting, stopped, failed, verified, unsolved or `FORGOTTEN`; while
+        waiting, `detail` is the kind of question: plan, impossible or budget.
         """
         with self._file.writing() as database:
             _ensure_thread(database, thread_id)

@@ -11,6 +11,13 @@ SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
 
 
+def database_file(where: str, home: Path) -> Path | None:
+    """The file that holds the checkpoints at an address; None when a server holds them."""
+    if where.startswith(SQLITE) and where != SQLITE:
+        return Path(where.removeprefix(SQLITE)).expanduser()
+    return None if where else home / "checkpoints.db"
+
+
 def open_saver(
     where: str, home: Path, key: bytes | None = None
 ) -> AbstractAsyncContextManager[SqliteSaver | PostgresSaver]:
@@ -25,9 +32,8 @@ def open_saver(
     """
     if where.startswith(POSTGRES):
         return postgres.open_saver(where, key)
-    if where.startswith(SQLITE) and where != SQLITE:
-        return sqlite.open_saver(Path(where.removeprefix(SQLITE)).expanduser(), key)
-    if where:
+    path = database_file(where, home)
+    if path is None:
         scheme = f"{where.partition('://')[0]}://..." if "://" in where else "at a bare name"
         raise ValueError(f"checkpoints are at {SQLITE}PATH or {POSTGRES[0]}..., not {scheme}")
-    return sqlite.open_saver(home / "checkpoints.db", key)
+    return sqlite.open_saver(path, key)

@@ -27,6 +27,8 @@ class HomeThreads(Threads):
 
     async def state(self, thread: str) -> ThreadState:
         """What is true now; the saver's word on the end counts more than the ledger's."""
+        if thread in self._ledger.half_forgotten():  # what is left of it is nobody's
+            return ThreadState(in_ledger=False, in_saver=False, finished=False)
         row = self._ledger.thread(thread)
         newest = await self._graph.aget_state(config_of(thread))
         in_saver = bool(newest.config["configurable"].get("checkpoint_id"))

@@ -11,13 +11,12 @@ from checkpoints.compaction import compact, size_of
 from checkpoints.lease import ThreadBusyError, thread_lease
 from checkpoints.ledger import Ledger
 from checkpoints.retention import Removal
+from checkpoints.savers import database_file
 from sentient.housekeeping import Housekeeping, housekeeping
 from sentient_desktop.store.trees import disk_usage
 from tools.connection import Connection
 from tools.errors import UsageError
 from tools.settings import Settings
-
-DATABASES = ("checkpoints.db", "ledger.db")
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ async def prune(settings: Settings, ledger: Ledger, wish: Wish) -> Pruned:
             await keeper.drop_patches()
     if not wish.dry_run:
         ledger.close()
-        for name in DATABASES:
-            await asyncio.to_thread(compact, settings.home / name)
+        for path in _databases(settings):
+            await asyncio.to_thread(compact, path)
     after = await _sizes(settings)
     found = keeper.report
     return Pruned(
@@ -121,6 +120,9 @@ class _Pruner:
         half_forgotten = thread in self._ledger.half_forgotten()
         if state.is_unknown and not half_forgotten:
             raise UsageError(f"there is no thread {thread}", hint="list them: sentient threads")
+        if state.is_elsewhere and not self._wish.force:
+            hint = "name them with --checkpoints; to remove what is known here: --force"
+            raise UsageError(f"the checkpoints of thread {thread} are not here", hint=hint)
         if self._wish.keep == "latest" and not half_forgotten:
             self.reduced.add(thread)
             return
@@ -167,9 +169,14 @@ class _Pruner:
             raise ThreadBusyError(f"THREAD_BUSY: thread {thread} was taken up again")
 
 
+def _databases(settings: Settings) -> list[Path]:
+    checkpoints = database_file(settings.checkpoints.get_secret_value(), settings.home)
+    return [settings.home / "ledger.db", *([checkpoints] if checkpoints else [])]
+
+
 async def _sizes(settings: Settings) -> tuple[int, int | None]:
     """Bytes of the databases, and of the embedded server's snapshots if there is one."""
-    databases = sum(size_of(settings.home / name) for name in DATABASES)
+    databases = sum(map(size_of, _databases(settings)))
     connection = Connection(settings)
     if not connection.is_embedded:
         return databases, None

@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 import typer
 
 from checkpoints.ledger import Ledger
+from sentient.options import Checkpoints, Json, read_settings
 from sentient.prune import Pruned, Wish, prune
 from sentient.reports import print_json
 from sentient.text import plural, printable
 from tools.errors import ExitCode, UsageError
-from tools.settings import Settings
 
 AGE = re.compile(r"(\d{1,6})([hdw])")
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -36,10 +36,11 @@ def prune_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    checkpoints: Checkpoints = "",
+    json: Json = False,
 ) -> None:
     """Remove ended threads by age or name, and desktops and snapshots that nothing needs."""
-    settings, names = Settings(), threads or []
+    settings, names = read_settings(checkpoints=checkpoints), threads or []
     if names and (older_than or keep == "all"):
         raise UsageError(
             "named threads go whole, or with --keep latest: name none, or nothing else"

@@ -14,12 +14,12 @@ import pytest
 from samples import CALCULATOR, ROOT, Repo, Run, write_files
 
 from checkpoints.lease import take_lease
-from checkpoints.ledger import Ledger
+from checkpoints.ledger import FORGOTTEN, Ledger
 from nodes.desktops import OWNER, ROLE
 from nodes.home_desktops import HomeDesktops
 from sentient_desktop import ensure_server, stop_server
 from tools.connection import Connection
-from tools.desktop import Desktop
+from tools.desktop import Desktop, kill_desktop
 from tools.home import HOME, home_id
 from tools.settings import Settings
 
@@ -119,6 +119,56 @@ def test_fix_sweeps_what_a_dead_process_left(sentient: Run, home: Path, repo: Re
     make(home, "nobody", "work")
     assert sentient("fix", str(repo()), "--thread", "sweeper").returncode == 0
     assert desktops(home) == set()
+
+
+def test_prune_desktop_of_another_home_is_left_alone(sentient: Run, home: Path) -> None:
+    connection = Connection(Settings(home=home))
+    metadata = {OWNER: "nobody", ROLE: "work", HOME: "of-another-home"}
+    desktop = asyncio.run(Desktop.create(metadata=metadata, connection=connection))
+    assert prune(sentient)["desktops"] == []
+    assert desktop.id in sentient("desktop", "list").stdout
+    asyncio.run(kill_desktop(connection, desktop.id))
+
+
+def test_prune_removal_cut_short_is_finished(sentient: Run, home: Path, repo: Repo) -> None:
+    assert sentient("fix", str(repo()), "--thread", "cut", "--approve").returncode == 5
+    ledger = Ledger(home / "ledger.db")
+    ledger.save_thread("cut", status=FORGOTTEN)  # killed before the checkpoints were deleted
+    assert "no thread cut" in sentient("show", "cut").stderr
+    assert "cut" in prune(sentient, "--dry-run")["threads"]
+    assert "cut" in prune(sentient)["threads"]
+    assert ledger.half_forgotten() == []
+    ledger.close()
+    assert desktops(home) == snapshots(home, "cut") == set()
+
+
+def test_fix_named_like_a_thread_half_removed_starts_afresh(
+    sentient: Run, home: Path, repo: Repo
+) -> None:
+    assert sentient("fix", str(repo()), "--thread", "again", "--approve").returncode == 5
+    ledger = Ledger(home / "ledger.db")
+    ledger.save_thread("again", status=FORGOTTEN)
+    ledger.close()
+    other = repo(name="other")
+    result = sentient("fix", str(other), "--thread", "again", "--approve", "--json")
+    assert result.returncode == 5, result.stderr
+    moments = json.loads(sentient("history", "again", "--json").stdout)
+    assert [moment["node"] for moment in moments].count("prepare") == 1
+    assert prune(sentient, "again", "--force")["threads"] == ["again"]
+
+
+def test_prune_thread_with_checkpoints_elsewhere_keeps_its_snapshots(
+    sentient: Run, home: Path, repo: Repo, tmp_path: Path
+) -> None:
+    elsewhere = ("--checkpoints", f"sqlite:///{tmp_path}/elsewhere.db")
+    started = sentient("fix", str(repo()), "--thread", "elsewhere", "--approve", *elsewhere)
+    assert started.returncode == 5, started.stderr
+    there = snapshots(home, "elsewhere")
+    assert not there & set(prune(sentient, "--older-than", "0h")["snapshots"])
+    assert "are not here" in sentient("prune", "elsewhere").stderr
+    assert snapshots(home, "elsewhere") == there != set()
+    assert prune(sentient, "elsewhere", "--force", *elsewhere)["threads"] == ["elsewhere"]
+    assert snapshots(home, "elsewhere") == set()
 
 
 def test_prune_original_leaves_its_fork_whole(sentient: Run, home: Path, repo: Repo) -> None:

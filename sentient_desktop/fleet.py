@@ -243,10 +243,10 @@ class Fleet:
             FreezeError: it could not be stopped for the copy.
         """
         owner = self.get(desktop_id).record.owner
-        used = await asyncio.to_thread(self._measure_snapshots, owner)
-        require_snapshot_quota(owner, self._quota_of(owner), used)
+        await self._admit_snapshot(owner)
         desktop = self.get(desktop_id)
         async with self._captured(desktop) as layers:
+            await self._admit_snapshot(owner)  # others may have been taken meanwhile
             record = SnapshotRecord(
                 id=f"snapshot-{secrets.token_hex(10)}",
                 desktop_id=desktop_id,
@@ -261,6 +261,11 @@ class Fleet:
             await asyncio.to_thread(self._workshop.registry.save, record)
             self.snapshots[record.id] = record
         return record
+
+    async def _admit_snapshot(self, owner: str) -> None:
+        """Demand that an owner's snapshots do not fill the quota."""
+        used = await asyncio.to_thread(self._measure_snapshots, owner)
+        require_snapshot_quota(owner, self._quota_of(owner), used)
 
     def _measure_snapshots(self, owner: str) -> int:
         """Sum the bytes of the layers an owner's snapshots stand on. Blocks, once per layer."""
@@ -302,18 +307,23 @@ class Fleet:
             await asyncio.to_thread(self._workshop.layers.keep_only, wanted)
 
     async def reap_forever(self) -> None:
-        """End or pause desktops whose time is up. Runs until cancelled."""
-        while True:
-            await asyncio.sleep(REAP_INTERVAL_S)
-            now = time.time()
-            for desktop in list(self.desktops.values()):
-                record = desktop.record
-                alive = record.state == "running" or record.suspended
-                if alive and record.end_at <= now and not desktop.lock.locked():
-                    try:
-                        await self._end(desktop)
-                    except Exception:  # noqa: BLE001 - one desktop must not end the reaping of all
-                        _log.exception("could not end desktop %s", desktop.id)
+        """End or pause desktops whose time is up, side by side. Runs until cancelled."""
+        ending: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                await asyncio.sleep(REAP_INTERVAL_S)
+                now = time.time()
+                ending = {key: task for key, task in ending.items() if not task.done()}
+                for key, desktop in self.desktops.items():
+                    record = desktop.record
+                    alive = record.state == "running" or record.suspended
+                    due = alive and record.end_at <= now and not desktop.lock.locked()
+                    if due and key not in ending:
+                        ending[key] = asyncio.create_task(self._end(desktop))
+        finally:
+            for task in ending.values():
+                task.cancel()
+            await asyncio.gather(*ending.values(), return_exceptions=True)
 
     async def fill_pool_forever(self) -> None:
         """Keep desktops ready for the templates in use. Runs until cancelled."""
@@ -326,10 +336,13 @@ class Fleet:
         await self._chains.merge_forever(self.sweep_layers)
 
     async def _end(self, desktop: Desktop) -> None:
-        if desktop.record.auto_pause:
-            await desktop.pause(keep_processes=desktop.record.auto_pause_memory)
-        else:
-            await self._erase(desktop)  # again, when an earlier try was cut short
+        try:
+            if desktop.record.auto_pause:
+                await desktop.pause(keep_processes=desktop.record.auto_pause_memory)
+            else:
+                await self._erase(desktop)  # again, when an earlier try was cut short
+        except Exception:  # noqa: BLE001 - it is tried again; nobody waits for the error
+            _log.exception("could not end desktop %s", desktop.id)
 
     async def shut_down(self) -> None:
         """End all processes; desktops stay on disk and boot again when next used. Idempotent."""

@@ -43,7 +43,7 @@ class Uplinks:
             _log.warning("neither %s is installed: desktops get a proxy", " nor ".join(PROGRAMS))
 
     async def connect(self, jail: RunningJail, uid: int | None) -> Uplink | None:
-        """Connect a desktop; None when this machine cannot, which is then not tried again."""
+        """Connect a desktop; None when that fails, which says nothing of other desktops."""
         if self._program is None:
             return None
         try:
@@ -51,8 +51,7 @@ class Uplinks:
                 self._spawner, jail, program=self._program, uid=uid, log=self._log
             )
         except BootError as error:
-            _log.warning("no open way to the internet, desktops get a proxy: %s", error)
-            self._program = None
+            _log.warning("no open way to the internet, this desktop gets a proxy: %s", error)
             return None
 
 

@@ -182,3 +182,18 @@ async def test_many_desktops_at_once_are_all_their_own(create: Any) -> None:
     outputs = await asyncio.gather(*(use(n, d) for n, d in enumerate(desktops)))
     assert [output.split()[0] for output in outputs] == [str(n) for n in range(8)]
     assert all(int(output.split()[1]) <= 6 for output in outputs)
+
+
+async def test_desktop_that_takes_long_to_end_does_not_delay_the_end_of_others(
+    create: Any, data_dir: Path
+) -> None:
+    large, small = await create(), await create()
+    fill = "import os\nfor n in range(40000): os.close(os.open(str(n), os.O_CREAT))"
+    await large.files.write("/tmp/fill.py", fill)
+    await large.commands.run("mkdir many; cd many; python3 /tmp/fill.py", timeout=90)
+    await asyncio.gather(large.set_timeout(0), small.set_timeout(0))
+    while (data_dir / "desktops" / small.sandbox_id).exists():
+        await asyncio.sleep(0.005)  # the test's time limit is the bound
+    assert (data_dir / "desktops" / large.sandbox_id).exists()
+    while (data_dir / "desktops" / large.sandbox_id).exists():
+        await asyncio.sleep(0.05)

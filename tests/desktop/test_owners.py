@@ -1,5 +1,6 @@
 """Several API keys on one server: owners neither see nor touch each other, and have quotas."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -132,6 +133,20 @@ async def test_quota_on_snapshots_bounds_their_disk(
         await desktop.create_snapshot(mode="filesystem")
     assert await AsyncSandbox.delete_snapshot(first.snapshot_id, **options)
     await desktop.create_snapshot(mode="filesystem")
+
+
+async def test_snapshots_taken_side_by_side_do_not_pass_the_quota(
+    folder: Path, key: Any, options_for: Any
+) -> None:
+    endpoint = ensure_server(folder)
+    options = options_of(endpoint, key("add", "s", "--max-snapshot-mb", "3").stdout, options_for)
+    desktop = await AsyncSandbox.create("base", **options)
+    await desktop.commands.run("head -c 4000000 /dev/urandom > data")
+    taking = [desktop.create_snapshot(mode="filesystem") for _ in range(4)]
+    taken = await asyncio.gather(*taking, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in taken) == [
+        "RateLimitException", "RateLimitException", "RateLimitException", "SnapshotInfo",
+    ]  # fmt: skip
 
 
 def test_damaged_keys_file_is_named(folder: Path, key: Any) -> None:

@@ -20,6 +20,10 @@ TEXT_LIMIT = 20_000
 """Characters of a goal or a hint."""
 
 
+TOKENS_LIMIT, SECONDS_LIMIT = 10**12, 10**9
+"""More of either is as good as no bound; state holds 64 bits."""
+
+
 class Answer(BaseModel):
     """An answer as JSON; a word alone stands for `{"answer": word}`."""
 
@@ -96,8 +100,8 @@ class BudgetAnswer(Answer):
 
     answer: Literal["stop", "extend"]
     attempts: int | None = Field(None, ge=1, le=20)
-    tokens: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)
+    tokens: int | None = Field(None, ge=1, le=TOKENS_LIMIT)
+    seconds: float | None = Field(None, gt=0, le=SECONDS_LIMIT)
     hint: str = Field("", max_length=TEXT_LIMIT, description="goes to the coder as a message")
 
 

@@ -63,7 +63,7 @@ class Runs:
                 status="running",
                 input=json.dumps(given),
             )
-            listen({"node": "", "event": "accepted", "thread": thread})
+            listen(_accepted(thread))
             try:
                 return await self._drive(given, thread, listen, control)
             except SentientError as error:
@@ -102,6 +102,7 @@ class Runs:
             if answer is not None:
                 given = Command(resume=read_answer(ending.question, answer))
             self.ledger.save_thread(thread, status="running", detail="")
+            listen(_accepted(thread))
             return await self._drive(given, thread, listen, control)
 
     async def look(self, thread: str) -> Ending:
@@ -164,6 +165,11 @@ class Runs:
     async def _is_unstarted(self, thread: str) -> bool:
         async with open_graph(self.settings) as graph:
             return (await graph.aget_state(config_of(thread))).next in UNSTARTED
+
+
+def _accepted(thread: str) -> dict[str, Any]:
+    """The event that says: from here on this thread can be resumed, whatever happens."""
+    return {"node": "", "event": "accepted", "thread": thread}
 
 
 def _absolute(given: Input) -> Input:

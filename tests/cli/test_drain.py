@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from samples import CALCULATOR, Repo, Run, write_files
 
+from sentient.signals import ENDING
 from sentient.streams import READER_GONE
 from sentient_desktop import stop_server
 from sentient_desktop.state import read_state
@@ -136,6 +138,30 @@ def test_signal_twice_in_a_moment_goes_on(
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
     goes_on(sentient, thread, oracle)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(12))
+def test_signals_at_any_instants_then_resumed_give_the_same_patch(
+    start: Start, sentient: Run, repo: Repo, oracle: str, seed: int
+) -> None:
+    chance, thread = random.Random(seed), f"any-{seed}"
+    command = ["fix", str(repo()), "--thread", thread]
+    for _ in range(4):
+        process = start(*command)
+        read_until(process, " ")  # its first words: the thread is accepted, or taken up again
+        for _ in range(chance.choice([1, 2])):
+            time.sleep(chance.uniform(0, 2.5))
+            if process.poll() is None:
+                process.send_signal(chance.choice(ENDING))
+        out, err = process.communicate(timeout=60)
+        if process.returncode == 0:
+            break
+        assert abs(process.returncode) in {1, 2, 15, 129, 130, 143}, out + err  # < 0: at its end
+        command = ["resume", thread]
+    done = sentient("resume", thread, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["patch"] == oracle
 
 
 @pytest.mark.long

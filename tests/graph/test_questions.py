@@ -56,7 +56,9 @@ async def test_plan_bad_answers_leave_the_question_and_no_trace(
 ) -> None:
     await engine_graph.ainvoke({"source": str(repo()), "approve": True}, config("bad"))
     before = [item.config async for item in engine_graph.aget_state_history(config("bad"))]
-    for wrong in ("  ", 7, {"answer": "perhaps"}, {"answer": "change"}, {"answer": "x", "y": 1}):
+    change = {"answer": "change"}
+    for wrong in ("  ", 7, {"answer": "perhaps"}, change, {**change, "goal": "\ud800"},
+                  {**change, "goal": "x" * 20_001}, {"answer": "approve", "y": 1}):  # fmt: skip
         with pytest.raises(ValidationError):
             await answer(engine_graph, "bad", wrong)
         assert (await question(engine_graph, "bad"))["kind"] == "plan"
@@ -103,6 +105,9 @@ async def test_budget_attempts_used_up_more_are_granted(scripted_graph: Any, rep
     asked = await question(graph, "attempts")
     assert (asked["kind"], asked["budget"]) == ("budget", "attempts")
     assert asked["verdict"]
+    for wrong in ({"tokens": 10**30}, {"seconds": float("inf")}, {"attempts": 21}):
+        with pytest.raises(ValidationError):
+            await answer(graph, "attempts", {"answer": "extend", **wrong})
     state = await answer(graph, "attempts", "extend")
     assert state["report"]["status"] == "verified"
     assert (state["report"]["attempts"], state["max_attempts"]) == (2, 2)

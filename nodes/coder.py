@@ -45,6 +45,8 @@ async def coder(state: State, step: Step) -> Update:
 async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
     """Ask the model for the next tool calls; an answer without any means: done."""
     opening = [] if state["steps"] else await _opening(state, step)
+    if state.get("hint"):
+        opening.append(HumanMessage(f"A person says: {state['hint']}"))
     conversation: list[BaseMessage] = [*state.get("messages", []), *opening]
     answer, usage = await ask(
         step,
@@ -66,8 +68,7 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
 async def _opening(state: State, step: Step) -> list[BaseMessage]:
     """The first message of an attempt: the whole task, or what was wrong with the last attempt."""
     if state["attempt"] > 1:
-        hint = f"\n\nA person says: {state['hint']}" if state.get("hint") else ""
-        return [HumanMessage(_objections(state) + hint)]
+        return [HumanMessage(_objections(state))]
     plan = state["plan"]
     text = await step.record(step.services.ledger.analysis, state["base"]["tree"])
     analysis = Analysis.model_validate_json(text) if text else Analysis()

@@ -85,7 +85,7 @@ async def test_impossible_hint_reaches_the_coder_and_files_are_as_they_were(
     state = await answer(graph, "hint", {"answer": "retry", "hint": "look at the divisor"})
     assert state["report"]["status"] == "verified"
     said = [message.text for message in state["messages"] if message.type == "human"]
-    assert "A person says: look at the divisor" in said[-1]
+    assert said[-1] == "A person says: look at the divisor"
 
 
 async def test_impossible_stop_delivers_what_the_coder_said(
@@ -134,6 +134,21 @@ async def test_budget_tokens_used_up_without_a_repair_is_unsolved_and_says_so(
     report = state["report"]
     assert (report["status"], report["budget"]) == ("unsolved", "tokens")
     assert report["summary"].startswith("30 of 30 tokens are used up; ")
+
+
+async def test_budget_tokens_extended_within_an_attempt_goes_on_with_the_hint(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    graph = scripted_graph(Script(coder=[APPEND, GOOD, DONE]))
+    given = {"source": str(repo()), "ask": True, "max_tokens": 30}
+    await graph.ainvoke(given, config("midway"))
+    assert (await question(graph, "midway"))["budget"] == "tokens"
+    more = {"answer": "extend", "tokens": 1000, "hint": "the divisor"}
+    state = await answer(graph, "midway", more)
+    assert (state["report"]["status"], state["report"]["attempts"]) == ("verified", 1)
+    assert state["max_tokens"] == 1030
+    said = [message.text for message in state["messages"] if message.type == "human"]
+    assert said[1:] == ["A person says: the divisor"]
 
 
 async def test_budget_seconds_used_up_is_asked_before_the_next_call(

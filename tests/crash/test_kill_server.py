@@ -1,0 +1,89 @@
+"""kill -9 of the desktop server under a run: the run goes on, or its resume does, to the same
+patch, and no effect of a tool call is in the files twice."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from samples import CALCULATOR, ROOT, Repo, write_files
+from scripted_model import Script, call, scripted_model
+
+from sentient_desktop import stop_server
+
+APPEND = call("shell", command="echo '# one line, once' >> calc.py")
+GOOD = call("replace", path="calc.py", old="(len(values) + 1)", new="len(values)")
+CODER = [APPEND, GOOD, call("hand_in", summary="done")]
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[dict[str, str]]:
+    with scripted_model(Script(coder=CODER)) as url:
+        yield {"OPENAI_BASE_URL": url, "SENTIENT_MODEL": "scripted"}
+
+
+def run(
+    arguments: list[str], home: Path, env: dict[str, str]
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "SENTIENT_HOME": str(home), **env},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+
+def patch_without_kill(home: Path, env: dict[str, str], source: Path) -> str:
+    done = run(["-c", MAIN, "fix", str(source), "--json"], home, env)
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["patch"])
+
+
+MAIN = "from sentient.cli import main; main()"
+KILLED = str(ROOT / "tests/support/killed_cli.py")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
+    """A home of its own: its server is killed, and the desktops left at the end are counted."""
+    folder = tmp_path_factory.mktemp("home-crash")
+    yield folder
+    stop_server(folder / "desktop")
+
+
+@pytest.fixture(scope="module")
+def oracle(home: Path, model: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The patch of a run that nothing disturbs."""
+    folder = write_files(tmp_path_factory.mktemp("oracle") / "calculator", CALCULATOR)
+    patch = patch_without_kill(home, model, folder)
+    assert patch.count("+# one line, once") == 1
+    return patch
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        pytest.param("prepare", marks=pytest.mark.long),
+        pytest.param("planner", marks=pytest.mark.long),
+        "act",
+        "tester",
+    ],
+)
+def test_server_killed_run_goes_on_and_gives_the_same_patch(
+    node: str, home: Path, model: dict[str, str], oracle: str, repo: Repo, tmp_path: Path
+) -> None:
+    thread, log = f"server-{node}", tmp_path / "killed"
+    plan = [KILLED, node, "worked", "server", str(log), "--"]
+    done = run([*plan, "fix", str(repo()), "--thread", thread, "--json"], home, model)
+    assert log.read_text() == f"{node} worked server"
+    if done.returncode != 0:
+        done = run(["-c", MAIN, "resume", thread, "--json"], home, model)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["patch"] == oracle
+
+
+def test_killed_runs_leave_no_desktops(home: Path, model: dict[str, str]) -> None:
+    done = run(["-c", MAIN, "desktop", "list"], home, model)
+    assert done.stdout == ""

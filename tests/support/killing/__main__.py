@@ -1,0 +1,46 @@
+"""`python -m killing`; see the package."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from killing import plan
+from killing.campaign import Order, run_campaign
+from killing.job import preload
+from killing.points import plant
+
+
+def main() -> int:
+    """Run a campaign and print its summary as one JSON line, the last."""
+    parser = argparse.ArgumentParser(prog="killing")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--model-url", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--depth", type=int, default=0, help="kills a thread; 0: one or two")
+    parser.add_argument(
+        "--place", action="append", default=[], help="node.stage.point#n: kill there too"
+    )
+    parser.add_argument("--pairs", type=int, default=0, help="resumes, two at once")
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+
+    def planner(steps: list[plan.Step]) -> list[plan.Attempt]:
+        if given.depth:
+            drawn = plan.draw_deep(steps, given.seed, given.threads, given.depth)
+        else:
+            drawn = plan.draw(steps, given.seed, given.threads)
+        return [*drawn, *plan.named(steps, given.place, first=given.threads)]
+
+    plant()
+    preload()
+    order = Order(given.folder, given.workers, given.model_url, planner, given.pairs)
+    summary = run_campaign(order)
+    sys.stdout.write(json.dumps(asdict(summary)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

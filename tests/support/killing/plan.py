@@ -1,0 +1,158 @@
+"""Where runs are to be killed: drawn from a seed over the points of a run that nothing disturbs."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+from killing.trace import Blow, Place
+
+AFTER_FIRST_EFFECT = 1.2
+"""How much likelier a phase after the first effect is chosen than one before it."""
+
+FRESH_EVERY = 20
+"""Each so manieth attempt runs in fresh interpreters, through the command line."""
+
+AGAIN = 0.25
+"""Share of attempts whose resume is killed as well."""
+
+
+class Step(NamedTuple):
+    """A point of the oracle's run: how many seconds after its start, where."""
+
+    at_s: float
+    place: Place
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A thread that is killed by each blow in turn, one a process, then left to end."""
+
+    number: int
+    blows: tuple[Blow, ...]
+    fresh: bool = False
+
+
+def draw(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
+    """Plan `count` attempts with one kill, a quarter with a second one during the resume.
+
+    Every phase gets its share, in turn, and within a phase every point; 45 % of the kills are at
+    the very point, 40 % a random time after it, 15 % at any instant of the run.
+    """
+    rng = random.Random(seed)
+    targets = _targets(steps, rng)
+    attempts = []
+    for number in range(count):
+        blows = [_blow(steps, next(targets), rng)]
+        if rng.random() < AGAIN:
+            blows.append(_any_instant(steps, rng))
+        attempts.append(Attempt(number, tuple(blows), fresh=number % FRESH_EVERY == 7))
+    return attempts
+
+
+def draw_deep(steps: Sequence[Step], seed: int, count: int, depth: int) -> list[Attempt]:
+    """Plan `count` attempts that are killed `depth` times each, further on every time."""
+    rng = random.Random(seed)
+    targets = _targets(steps, rng)
+    attempts = []
+    for number in range(count):
+        indexes = sorted(islice(targets, depth))
+        blows = [Blow(indexes[0], _delay(steps, indexes[0], rng))]
+        for last, index in pairwise(indexes):
+            ahead = max(1, index - _entry(steps, last)) + RESUME_POINTS
+            blows.append(Blow(ahead, _delay(steps, index, rng)))
+        attempts.append(Attempt(number, tuple(blows)))
+    return attempts
+
+
+RESUME_POINTS = 3
+"""Points that a resume passes before it enters a node: the lease, and its line in the ledger."""
+
+
+def named(steps: Sequence[Step], places: Sequence[str], first: int) -> list[Attempt]:
+    """Attempts for places written `node.stage.point#n`, killed at the n-th time each is reached.
+
+    They are numbered from `first`.
+    """
+    attempts = []
+    for number, text in enumerate(places, first):
+        name, _, nth = text.partition("#")
+        found = [i for i, step in enumerate(steps, 1) if name == describe(step.place)]
+        attempts.append(Attempt(number, (Blow(found[int(nth or 1) - 1]),)))
+    return attempts
+
+
+def describe(place: Place) -> str:
+    """A place as `named` takes it, without which time it is."""
+    return f"{place.phase}.{place.point}"
+
+
+def phases(steps: Sequence[Step]) -> dict[str, list[int]]:
+    """The numbers of the points (from 1) of each phase, in the order of the run."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for number, step in enumerate(steps, 1):
+        found[step.place.phase].append(number)
+    return dict(found)
+
+
+def first_effect(steps: Sequence[Step]) -> int:
+    """The number of the point at which the first tool call begins."""
+    return next(
+        number
+        for number, step in enumerate(steps, 1)
+        if step.place.node == "act" and step.place.point == "call.before"
+    )
+
+
+def _targets(steps: Sequence[Step], rng: random.Random) -> Iterator[int]:
+    """Yield numbers of points for ever: phases in shuffled rounds, the points of each in turn."""
+    groups = phases(steps)
+    effect = first_effect(steps)
+    cycles = {}
+    for phase, numbers in groups.items():
+        rng.shuffle(numbers)
+        cycles[phase] = numbers
+    weight = {
+        phase: AFTER_FIRST_EFFECT if max(numbers) > effect else 1.0
+        for phase, numbers in groups.items()
+    }
+    credit, turn = dict.fromkeys(groups, 0.0), dict.fromkeys(groups, 0)
+    while True:
+        order = list(groups)
+        rng.shuffle(order)
+        for phase in order:
+            credit[phase] += weight[phase]
+            while credit[phase] >= 1:
+                credit[phase] -= 1
+                turn[phase] += 1
+                yield cycles[phase][turn[phase] % len(cycles[phase])]
+
+
+def _blow(steps: Sequence[Step], number: int, rng: random.Random) -> Blow:
+    kind = rng.random()
+    if kind < 0.45:
+        return Blow(number)
+    if kind < 0.85:
+        return Blow(number, _gap(steps, number) * rng.random())
+    return _any_instant(steps, rng)
+
+
+def _any_instant(steps: Sequence[Step], rng: random.Random) -> Blow:
+    return Blow(0, steps[-1].at_s * rng.random())
+
+
+def _delay(steps: Sequence[Step], number: int, rng: random.Random) -> float | None:
+    return None if rng.random() < 0.5 else _gap(steps, number) * rng.random()
+
+
+def _gap(steps: Sequence[Step], number: int) -> float:
+    """Seconds from a point to the next one."""
+    return steps[number].at_s - steps[number - 1].at_s if number < len(steps) else 0.01
+
+
+def _entry(steps: Sequence[Step], number: int) -> int:
+    """The number of the point at which the node of this point was entered."""
+    entered = [n for n in range(1, number + 1) if steps[n - 1].place.point == "entered"]
+    return entered[-1] if entered else 1

@@ -28,5 +28,6 @@ async def read_ending(graph: Graph, thread: str) -> Ending:
         asked = snapshot.interrupts[0]
         schema = asked.response_schema if isinstance(asked.response_schema, dict) else {}
         return Ending(thread, "waiting", state, asked.value, schema)
-    finished = bool(state) and not snapshot.next
+    # a task that is done, but not yet in a checkpoint, is not `next` any more
+    finished = bool(state) and not snapshot.tasks
     return Ending(thread, "finished" if finished else "stopped", state)

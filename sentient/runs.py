@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from sentient.forgetting import forget
 from sentient.housekeeping import swept_meanwhile
 from sentient.opening import config_of, open_graph
 from sentient.signals import Listen
-from tools.errors import SentientError, UsageError
+from tools.errors import SentientError, StorageError, UsageError
 from tools.settings import Settings
 from tools.source import is_url, refuse_credentials, resolved
 
@@ -66,6 +68,8 @@ class Runs:
             listen(_accepted(thread))
             try:
                 return await self._drive(given, thread, listen, control)
+            except StorageError:
+                raise  # nothing is removed on the word of a database that fails
             except SentientError as error:
                 if await self._is_unstarted(thread):
                     await forget(self.settings, self.ledger, thread)
@@ -157,14 +161,16 @@ class Runs:
                 ending.kind = "stopped"
                 return ending
             except SentientError as error:
-                self.ledger.save_thread(thread, status="failed", detail=str(error.args[0]))
                 error.thread = thread
+                with suppress(sqlite3.Error):  # it is said already that a database fails
+                    self.ledger.save_thread(thread, status="failed", detail=str(error.args[0]))
                 raise
             return await read_ending(graph, thread)
 
     async def _is_unstarted(self, thread: str) -> bool:
         async with open_graph(self.settings) as graph:
-            return (await graph.aget_state(config_of(thread))).next in UNSTARTED
+            tasks = (await graph.aget_state(config_of(thread))).tasks
+            return tuple(task.name for task in tasks) in UNSTARTED
 
 
 def _accepted(thread: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def described(summary: dict[str, Any]) -> str:
         f"seed {SEED}: {summary['threads']} threads, {summary['kills']} kills"
         f" ({summary['after_effect']} after the first effect), {summary['missed']} came too late,"
         f" {summary['fresh']} threads through fresh interpreters",
-        f"{summary['seconds']:.0f} s, {60 * summary['kills'] / summary['seconds']:.0f} kills a"
+        f"{summary['seconds']:.0f} s on {os.cpu_count()} cores, {60 * summary['kills'] / summary['seconds']:.0f} kills a"
         f" minute; a run takes {summary['run_s']:.2f} s",
         *(f"{count:6d}  {phase}" for phase, count in sorted(summary["phases"].items())),
         f"{len(summary['points'])} different points",
@@ -80,21 +80,31 @@ def described(summary: dict[str, Any]) -> str:
 @pytest.mark.timeout(400)
 def test_runs_killed_all_along_end_as_if_undisturbed(campaign: Any) -> None:
     again = [word for place in REGRESSIONS for word in ("--place", place)]
-    summary = campaign("short", "--threads", "9", "--depth", "4", "--pairs", "20", *again)
+    summary = campaign("short", "--threads", "8", "--depth", "4", "--pairs", "20", *again)
     assert summary["failures"] == []
-    assert summary["kills"] >= 30
+    assert summary["kills"] >= 28
+    assert summary["after_effect"] >= 0.4 * summary["kills"]
     assert {phase.split(".")[0] for phase in summary["phases"]} == EVERY_NODE
     assert summary["pairs"] == 20
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
+@pytest.mark.skipif(not LONG_THREADS, reason="N=0")
 def test_a_thousand_killed_runs_end_as_if_undisturbed(campaign: Any) -> None:
-    summary = campaign("long", "--threads", str(LONG_THREADS), "--pairs", str(LONG_PAIRS))
+    summary = campaign("long", "--threads", str(LONG_THREADS))
     assert summary["failures"] == []
     assert summary["threads"] == LONG_THREADS
     assert summary["kills"] >= LONG_THREADS
     assert summary["after_effect"] >= 0.6 * summary["kills"]
     assert {phase.split(".")[0] for phase in summary["phases"]} == EVERY_NODE
-    assert min(summary["phases"].values()) >= min(30, 0.03 * LONG_THREADS)
+    assert min(summary["phases"].values()) >= 0.03 * min(LONG_THREADS, 1000)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(not LONG_PAIRS, reason="PAIRS=0")
+def test_five_hundred_pairs_of_resumes_have_one_winner_each(campaign: Any) -> None:
+    summary = campaign("pairs", "--pairs", str(LONG_PAIRS))
+    assert summary["failures"] == []
     assert summary["pairs"] == LONG_PAIRS

@@ -41,6 +41,7 @@ app.command("prune")(prune_command)
 app.command()(time_commands.history)
 app.command()(time_commands.fork)
 app.command()(time_commands.diff)
+app.command()(time_commands.logs)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,12 @@ from rich.markup import escape
 from sentient import travel
 from sentient.compare import BASE, compare
 from sentient.history import history_rows, print_history
+from sentient.logs import print_story, read_call_log
 from sentient.opening import open_graph
 from sentient.options import CHECKPOINT_HELP, Checkpoints, Json, Thread, read_settings
 from sentient.reports import print_json
 from sentient.runs import Runs
+from sentient.story import tell
 from sentient.text import printable
 from sentient.timeline import Timeline, read_timeline
 from tools.connection import Connection
@@ -105,6 +108,30 @@ async def _delivered(runs: Runs, thread: str) -> Patch:
         hint = f"the files as they are: sentient diff {thread} --at latest"
         raise UsageError(f"thread {thread} has no patch (yet)", hint=hint)
     return Patch(text, [ChangedFile.model_validate(file) for file in found["files"]])
+
+
+def logs(
+    thread: Thread,
+    call: Annotated[str, typer.Option(metavar="ID", help="Only what this command printed.")] = "",
+    json: Json = False,
+) -> None:
+    """Tell what happened in a thread, oldest first; or print the whole log of one shell call."""
+    runs = Runs(Settings())
+    timeline = asyncio.run(_timeline(runs, thread))
+    if not call:
+        events = tell(timeline)
+        if json:
+            print_json([asdict(event) for event in events])
+        else:
+            print_story(timeline, events, Console(highlight=False, soft_wrap=True))
+        return
+    log = asyncio.run(read_call_log(Connection(runs.settings), timeline, call))
+    if json:
+        print_json({"thread": thread, "call": call, "log": log.decode("utf-8", "replace")})
+    elif sys.stdout.isatty():
+        sys.stdout.write(printable(log.decode("utf-8", "replace")))
+    else:
+        sys.stdout.buffer.write(log)
 
 
 def _free_name(runs: Runs, thread: str) -> str:

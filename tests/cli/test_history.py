@@ -195,6 +195,24 @@ def test_diff_between_checkpoints_applies_to_files_of_the_first(
     assert (folder / "calc.py").read_text() == CALCULATOR["calc.py"]
 
 
+def test_logs_tell_the_story_and_print_one_commands_output(
+    sentient: Run, states: list[Any]
+) -> None:
+    events = json.loads(sentient("logs", THREAD, "--json").stdout)
+    kinds = [event["kind"] for event in events]
+    assert kinds[:5] == ["repository", "baseline", "plan", "told", "call"]
+    assert kinds[-3:] == ["verdict", "review", "report"]
+    assert kinds.count("verdict") == 2
+    assert kinds.count("call") == kinds.count("answer") == len(SCRIPT.coder)
+    text = sentient("logs", THREAD).stdout
+    assert "tester    verdict: not passed: 2 of 2 tests still do not pass" in text
+    call = next(event["call"] for event in events if event["kind"] == "call")
+    assert sentient("logs", THREAD, "--call", call).stdout == "said one\n"
+    edit = next(e["call"] for e in events if e["text"].startswith("replace("))
+    refused(sentient("logs", THREAD, "--call", edit), 2, edit, "only shell commands do")
+    refused(sentient("logs", THREAD, "--call", "nope"), 2, "made no call 'nope'")
+
+
 def test_bad_names_are_one_clear_line_and_leave_nothing(
     sentient: Run, states: list[Any], settings: Settings
 ) -> None:

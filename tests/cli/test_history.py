@@ -135,17 +135,24 @@ def test_fork_of_a_fork_with_another_task_tells_the_coder(
     sentient: Run, states: list[Any], model: dict[str, str], settings: Settings
 ) -> None:
     again = checkpoint(states, 2, before="coder")
-    for thread, origin, name in (("again", THREAD, again), ("and-again", "again", "latest")):
+    for thread, origin, name in (
+        ("past-again", THREAD, again),
+        ("past-and-again", "past-again", "latest"),
+    ):
         given = ["--from", name, "--thread", thread, "--task", f"the task of {thread}"]
         assert sentient("fork", origin, *given).returncode == 0
     SCRIPT.requests.clear()
-    done = sentient("resume", "and-again", "--json", env=model)
+    done = sentient("resume", "past-and-again", "--json", env=model)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["patch"] == sentient("diff", THREAD).stdout
     asked = SCRIPT.requests[0]["messages"]
     told = [m["content"] for m in asked if str(m["content"]).startswith("The task is now: ")]
-    assert told == [f"The task is now: the task of {name}" for name in ("again", "and-again")]
-    assert json.loads(sentient("threads", "--json").stdout)[0]["task"] == "the task of and-again"
+    assert told == [
+        f"The task is now: the task of {name}" for name in ("past-again", "past-and-again")
+    ]
+    assert (
+        json.loads(sentient("threads", "--json").stdout)[0]["task"] == "the task of past-and-again"
+    )
 
 
 def test_resume_from_rewinds_a_finished_thread_and_keeps_the_branch(
@@ -169,14 +176,14 @@ def test_resume_from_rewinds_a_finished_thread_and_keeps_the_branch(
 
 
 def test_rewound_question_is_asked_again(sentient: Run, source: Path, model: Any) -> None:
-    asking = ["fix", str(source), "--approve", "--thread", "asked", "--model", "scripted"]
+    asking = ["fix", str(source), "--approve", "--thread", "past-asked", "--model", "scripted"]
     assert sentient(*asking, env=model).returncode == 5
-    [asks] = [row["checkpoint"] for row in rows(sentient, "asked") if row["asks"]]
-    assert sentient("resume", "asked", "--answer", "reject", env=model).returncode == 3
-    assert sentient("resume", "asked", "--from", asks, env=model).returncode == 5
+    [asks] = [row["checkpoint"] for row in rows(sentient, "past-asked") if row["asks"]]
+    assert sentient("resume", "past-asked", "--answer", "reject", env=model).returncode == 3
+    assert sentient("resume", "past-asked", "--from", asks, env=model).returncode == 5
     status = {row["id"]: row["status"] for row in json.loads(sentient("threads", "--json").stdout)}
-    assert status["asked"] == "waiting"
-    assert sentient("resume", "asked", "--answer", "reject", env=model).returncode == 3
+    assert status["past-asked"] == "waiting"
+    assert sentient("resume", "past-asked", "--answer", "reject", env=model).returncode == 3
 
 
 def test_diff_between_checkpoints_applies_to_files_of_the_first(
@@ -251,7 +258,7 @@ def test_collected_snapshot_is_an_environment_fault_and_leaves_nothing(
 def desktops(settings: Settings) -> list[str]:
     async def find() -> list[str]:
         connection = Connection(settings)
-        threads = (THREAD, "again", f"{THREAD}-fork1")
+        threads = (THREAD, "past-again", f"{THREAD}-fork1")
         return [d for thread in threads async for d in list_desktops(connection, {OWNER: thread})]
 
     return asyncio.run(find())

@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
-from samples import CALCULATOR, ROOT, Repo
+from samples import CALC, CALCULATOR, ROOT, Repo
+
+from nodes.desktops import OWNER
+from tools.connection import Connection
+from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.layout import REPO
+from tools.settings import Settings
 
 LANGGRAPH = str(Path(sys.executable).with_name("langgraph"))
 
@@ -126,6 +132,54 @@ async def reach(client: LangGraphClient, thread: str, following: list[str]) -> N
             return
         await asyncio.sleep(0.1)
     raise AssertionError(state)
+
+
+async def test_agent_server_time_travel_has_the_files_of_each_checkpoint(
+    server: str, repo: Repo, settings: Settings
+) -> None:
+    """What LangGraph Studio calls to run again from a checkpoint, to edit one, to copy a thread."""
+    wait = {"interrupt_after": ["act"]}
+    async with get_client(url=server) as client:
+        thread = (await client.threads.create())["thread_id"]
+        await client.runs.wait(thread, "engineering", input={"source": str(repo())})
+        history = await client.threads.get_history(thread, limit=50)
+        [act] = [state for state in history if state["next"] == ["act"]]
+        at = act["checkpoint"]
+        state = await client.runs.wait(thread, "engineering", input=None, checkpoint=at, **wait)
+        repaired = await file_of(settings, thread)
+        assert repaired != CALC
+        assert not state["messages"][-1]["content"].startswith("error")
+
+        decision = {**act["values"]["messages"][-1], "tool_calls": [OTHER]}
+        edited = await client.threads.update_state(
+            thread, {"messages": [decision]}, as_node="coder", checkpoint=at
+        )
+        await client.runs.wait(
+            thread, "engineering", input=None, checkpoint=edited["checkpoint"], **wait
+        )
+        assert await file_of(settings, thread) == f"{CALC}# studio\n"
+
+        copied = (await client.threads.copy(thread))["thread_id"]
+        await client.runs.wait(copied, "engineering", input=None, checkpoint=at, **wait)
+        assert await file_of(settings, copied) == repaired
+        assert await file_of(settings, thread) == f"{CALC}# studio\n"
+    for owner in (thread, copied):
+        assert await kill_desktops(Connection(settings), {OWNER: owner}) == 1
+
+
+OTHER = {
+    "name": "shell",
+    "args": {"command": "echo '# studio' >> calc.py"},
+    "id": "studio",
+    "type": "tool_call",
+}
+
+
+async def file_of(settings: Settings, thread: str) -> str:
+    connection = Connection(settings)
+    [found] = [desktop async for desktop in list_desktops(connection, {OWNER: thread})]
+    desktop = await Desktop.connect(found, connection=connection)
+    return await desktop.fs.read_file(f"{REPO}/calc.py")
 
 
 async def test_agent_server_runs_the_snippet_graph(server: str) -> None:

@@ -113,10 +113,11 @@ async def _delivered(runs: Runs, thread: str) -> Patch:
 def logs(
     thread: Thread,
     call: Annotated[str, typer.Option(metavar="ID", help="Only what this command printed.")] = "",
+    checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Tell what happened in a thread, oldest first; or print the whole log of one shell call."""
-    runs = Runs(Settings())
+    runs = Runs(read_settings(checkpoints=checkpoints))
     timeline = asyncio.run(_timeline(runs, thread))
     if not call:
         events = tell(timeline)

@@ -4,14 +4,20 @@ import shutil
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from nodes.state import LISTED_TESTS, State
 from sentient.lanes import draw_lanes
 from sentient.text import plural, printable
 from sentient.timeline import Moment, Timeline
+
+TITLES = ("CHECKPOINT", "NODE", "TRY", "FAIL", "CHANGED", "SNAPSHOT", "AGE", "SIZE")
+RIGHT = (False, False, False, True, True, False, False, True, True)
+"""Which columns are aligned to the right; the first are the branches."""
+
+SHORTENED = {5: 7, 2: 12}
+"""Columns that give way on a narrow terminal, CHANGED before NODE, and to what width."""
 
 WIDE = 110
 """Columns from which names of files and whole snapshot ids are shown."""
@@ -56,29 +62,37 @@ def history_rows(timeline: Timeline, limit: int) -> list[dict[str, Any]]:
 def print_history(timeline: Timeline, limit: int, console: Console) -> None:
     """Write the table, as wide as the terminal; a pipe gets the wide form."""
     width = shutil.get_terminal_size((140, 24)).columns
-    wide = width >= WIDE
+    wide, now = width >= WIDE, datetime.now(UTC)
     shown = timeline.moments[: limit or None]
-    lanes = draw_lanes(timeline)[: len(shown)]
-    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
-    for title, least in (("", len(max(lanes, key=len))), ("CHECKPOINT", timeline.digits)):
-        table.add_column(title, no_wrap=True, min_width=least)
-    table.add_column("NODE", no_wrap=True, overflow="ellipsis")
-    table.add_column("TRY", justify="right", min_width=3)
-    table.add_column("FAIL", justify="right", min_width=4)
-    table.add_column("CHANGED", no_wrap=True, overflow="ellipsis")
-    table.add_column("SNAPSHOT", no_wrap=True, min_width=8)
-    table.add_column("AGE", justify="right", no_wrap=True, min_width=6)
-    table.add_column("SIZE", justify="right", no_wrap=True, min_width=7)
-    now = datetime.now(UTC)
-    for lane, moment in zip(lanes, shown, strict=False):
-        cells = _cells(timeline, moment, now, wide=wide)
-        table.add_row(lane, *(escape(printable(cell)) for cell in cells))
-    console.width = width
-    console.print(table)
+    rows = [("", *TITLES)] + [
+        (lane, *map(printable, _cells(timeline, moment, now, wide=wide)))
+        for lane, moment in zip(draw_lanes(timeline), shown, strict=False)
+    ]
+    for line in _aligned(rows, width, "  " if wide else " "):
+        console.print(line, markup=False, soft_wrap=True)
     size = "bytes in the database" if timeline.sizes_are_stored else "bytes as serialised"
     count = plural(len(timeline.moments), "checkpoint")
     part = f"{len(shown)} of " if len(shown) < len(timeline.moments) else ""
     console.print(f"[dim]{part}{count}, newest first; size: {size}[/]", soft_wrap=True)
+
+
+def _aligned(rows: list[tuple[str, ...]], width: int, gap: str) -> list[str]:
+    """Each row as a line; what does not fit is taken from the columns that can be `SHORTENED`."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    excess = sum(widths) + len(gap) * (len(widths) - 1) - width
+    for column, least in SHORTENED.items():
+        cut = min(max(0, excess), max(0, widths[column] - least))
+        widths[column] -= cut
+        excess -= cut
+    return [gap.join(_fitted(*cell) for cell in zip(row, widths, RIGHT, strict=True)).rstrip()
+            for row in rows]  # fmt: skip
+
+
+def _fitted(text: str, width: int, right: bool) -> str:
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - cell_len(text))
+    return padding + text if right else text + padding
 
 
 def _cells(timeline: Timeline, moment: Moment, now: datetime, *, wide: bool) -> tuple[str, ...]:

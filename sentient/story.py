@@ -70,7 +70,8 @@ def _said(writes: tuple[tuple[str, Any], ...]) -> Said:
     written = dict(writes)
     yield from _questions([value for channel, value in writes if channel == "__interrupt__"])
     if "__resume__" in written:
-        yield "answered", _quoted(written["__resume__"]), ""
+        answers = written["__resume__"]
+        yield "answered", _quoted(answers[-1] if isinstance(answers, list) else answers), ""
     for channel, tellers in TELLERS.items():
         if channel in written:
             yield from tellers(written[channel])

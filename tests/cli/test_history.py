@@ -184,6 +184,10 @@ def test_rewound_question_is_asked_again(sentient: Run, source: Path, model: Any
     status = {row["id"]: row["status"] for row in json.loads(sentient("threads", "--json").stdout)}
     assert status["past-asked"] == "waiting"
     assert sentient("resume", "past-asked", "--answer", "reject", env=model).returncode == 3
+    told = json.loads(sentient("logs", "past-asked", "--json").stdout)
+    assert [e["text"] for e in told if e["kind"] in ("asked", "answered", "gave up")] == [
+        "approve this plan?", "reject", "the plan was rejected",
+    ]  # fmt: skip
 
 
 def test_diff_between_checkpoints_applies_to_files_of_the_first(

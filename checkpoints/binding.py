@@ -59,7 +59,10 @@ class Desktops(Protocol[D]):
         ...
 
     async def find(self, desktop_id: str, owner: str) -> D | None:
-        """Attach to a live desktop of this owner; None when it is gone or another's."""
+        """Attach to a live desktop of this owner; None when it is gone or another's.
+
+        Any other working desktop of the owner is killed: it belongs to a run that died.
+        """
         ...
 
     async def create(self, owner: str, snapshot: str, lease: Lease) -> D:
@@ -69,8 +72,8 @@ class Desktops(Protocol[D]):
         """
         ...
 
-    async def is_taken_over(self, owner: str, lease: Lease) -> bool:
-        """Whether the owner has a working desktop that neither this lease nor an older one made."""
+    async def is_taken_over(self, owner: str, lease: Lease, ref: str) -> bool:
+        """Whether the owner has a working desktop besides `ref` that this lease did not make."""
         ...
 
     async def turn(self, desktop: D, mark: str, into: str) -> bool:
@@ -166,12 +169,17 @@ class Binding(Generic[D]):
 
     async def _restore(self) -> D:
         ref, lease = self._ref, self._lease
-        if KEPT in lease.kept and await self._desktops.is_taken_over(lease.thread, lease):
-            raise self._taken_over()  # another machine has killed the one this run had
+        if KEPT in lease.kept and await self._is_lost_to_another_run():
+            raise self._taken_over()
         desktop = await self._desktops.create(lease.thread, ref["snapshot"] if ref else "", lease)
         if ref is None or not await self._desktops.turn(desktop, ref["head"], self.mark):
             await self._desktops.put(desktop, self.mark)
         return desktop
+
+    async def _is_lost_to_another_run(self) -> bool:
+        """Once a run has opened its desktop, no other one is there but by another run."""
+        ref = self._ref["id"] if self._ref else ""
+        return await self._desktops.is_taken_over(self._lease.thread, self._lease, ref)
 
     async def seal(self) -> DesktopRef | None:
         """Snapshot the desktop and return what the checkpoint has to name; None if never opened.

@@ -36,8 +36,11 @@ class ThreadDesktops(Desktops[Desktop]):
 
     async def find(self, desktop_id: str, owner: str) -> Desktop | None:
         """Attach to the owner's desktop; a copied thread does not get its original's."""
-        if desktop_id not in await self._working(owner):
+        working = await self._working(owner)
+        if desktop_id not in working:
             return None
+        if len(working) > 1:
+            await self._kill_others(owner, desktop_id)
         try:
             return await Desktop.connect(
                 desktop_id, timeout_s=self._timeout_s, connection=self._connection
@@ -51,17 +54,18 @@ class ThreadDesktops(Desktops[Desktop]):
         found = described_desktops(self._connection, wanted)
         return {desktop: metadata.get(LEASE, "") async for desktop, metadata in found}
 
-    async def is_taken_over(self, owner: str, lease: Lease) -> bool:
+    async def is_taken_over(self, owner: str, lease: Lease, ref: str) -> bool:
         """Whether another machine has made a working desktop for this thread."""
-        makers = (await self._working(owner)).values()
-        return any(
-            maker and maker != lease.token and not lease.is_successor_of(maker) for maker in makers
-        )
+        working = await self._working(owner)
+        return any(maker != lease.token for desktop, maker in working.items() if desktop != ref)
+
+    async def _kill_others(self, owner: str, keep: str) -> None:
+        await self._kill({OWNER: owner, ROLE: "work"}, "replaced", keep=keep)
 
     async def create(self, owner: str, snapshot: str, lease: Lease) -> Desktop:
         """Make the one working desktop and kill any left by a run that died."""
         desktop = await self._make(owner, "work", snapshot, lease.token)
-        await self._kill({OWNER: owner, ROLE: "work"}, "replaced", keep=desktop.id)
+        await self._kill_others(owner, desktop.id)
         return desktop
 
     async def create_pristine(self, owner: str, snapshot: str) -> Desktop:

@@ -8,7 +8,7 @@ import pytest
 
 from checkpoints.binding import Binding, DesktopRef
 from checkpoints.lease import Lease, ThreadBusyError, take_lease
-from nodes.desktops import OWNER, ThreadDesktops
+from nodes.desktops import OWNER, ROLE, ThreadDesktops
 from tools.connection import Connection
 from tools.desktop import Desktop, kill_desktops, list_desktops
 from tools.errors import DesktopGoneError, DesktopUnreachableError
@@ -161,6 +161,27 @@ async def test_binding_run_whose_desktop_another_machine_replaced_is_over(thread
     with pytest.raises(ThreadBusyError, match="taken over"):
         await thread.binding(here, ref).open("act-1", journal=True)
     assert await thread.living() == [theirs.id]
+
+
+async def test_binding_desktop_made_before_a_reboot_is_no_rival(thread: Thread) -> None:
+    ref = await thread.sealed(thread.lease("before"))
+    now = thread.lease("after")
+    failed = await thread.binding(now, ref).open("tester")
+    now.kept["desktop"] = None  # what a failed node leaves
+    desktop = await thread.binding(now, ref).open("tester")
+    assert (failed.id, await thread.living()) == (ref["id"], [desktop.id])
+
+
+async def test_binding_desktop_left_by_a_crash_is_killed_by_whoever_comes_next(
+    thread: Thread,
+) -> None:
+    ref = await thread.sealed(thread.lease())
+    stray = await Desktop.create(
+        metadata={OWNER: thread.name, ROLE: "work"}, connection=thread.connection
+    )
+    desktop = await thread.binding(thread.lease(), ref).open("act")
+    assert desktop.id == ref["id"] != stray.id
+    assert await thread.living() == [desktop.id]
 
 
 async def test_binding_restart_has_the_checkpoints_files_and_no_other_desktop(

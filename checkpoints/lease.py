@@ -63,7 +63,15 @@ class Lease:
         """Let others have the thread; releasing twice is no error."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
+            _set_lock(descriptor, fcntl.F_UNLCK)  # closing leaves it to a forked process
             os.close(descriptor)
+
+    def discard(self) -> None:
+        """Give the lease of a thread that is no more back, and leave no files of it."""
+        if self._descriptor is not None:
+            self.path.with_suffix(".json").unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)  # last: from here on others can take it
+            self.release()
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -89,15 +97,18 @@ def take_lease(folder: Path, thread: str) -> Lease:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = _path(folder, thread)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _lock(descriptor, path, thread)
-        record = _next_record(path, thread)
-        token = f"{record['boot']}_{record['record']}_{record['number']}"
-        return Lease(path, thread, token, descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor, path, thread)
+            if _is_at(path, descriptor):
+                record = _next_record(path, thread)
+                token = f"{record['boot']}_{record['record']}_{record['number']}"
+                return Lease(path, thread, token, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # discarded between our opening and locking it
 
 
 def held_lease(folder: Path, thread: str) -> Lease | None:
@@ -172,9 +183,21 @@ def _lock_of(kind: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
 
 
+def _set_lock(descriptor: int, kind: int) -> None:
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock_of(kind))
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether a file that is open is still the one that others open at this path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _lock(descriptor: int, path: Path, thread: str) -> None:
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock_of(fcntl.F_WRLCK))
+        _set_lock(descriptor, fcntl.F_WRLCK)
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise

@@ -16,7 +16,8 @@ async def forget(settings: Settings, ledger: Ledger, thread: str) -> None:
         ThreadBusyError: another process is running it.
     """
     async with housekeeping(settings, ledger) as keeper:
-        with thread_lease(settings.leases, thread):
+        with thread_lease(settings.leases, thread) as lease:
             await keeper.forget(thread)
             await keeper.sweep(only=thread)
             await keeper.collect(only=thread)
+            lease.discard()

@@ -4,6 +4,8 @@ import asyncio
 import json
 import multiprocessing
 import os
+import signal
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import pytest
@@ -84,7 +86,7 @@ def test_lease_asking_for_it_never_keeps_anybody_from_taking_it(tmp_path: Path) 
     probe = multiprocessing.get_context("spawn").Process(target=_ask_for_ever, args=(tmp_path,))
     probe.start()
     try:
-        for _ in range(2000):
+        for _ in range(500):
             take_lease(tmp_path, "t").release()
     finally:
         probe.kill()
@@ -94,6 +96,54 @@ def test_lease_asking_for_it_never_keeps_anybody_from_taking_it(tmp_path: Path) 
 def _ask_for_ever(folder: Path) -> None:
     while True:
         is_leased(folder, "t")
+
+
+def test_lease_forked_process_does_not_keep_it(tmp_path: Path) -> None:
+    lease = take_lease(tmp_path, "t")
+    if not (child := os.fork()):
+        signal.pause()
+    try:
+        lease.release()
+        assert not is_leased(tmp_path, "t")
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_lease_discarded_is_given_back_and_leaves_no_file(tmp_path: Path) -> None:
+    with thread_lease(tmp_path, "t") as first:
+        first.discard()
+        assert list(tmp_path.iterdir()) == []
+        assert held_lease(tmp_path, "t") is None
+    with thread_lease(tmp_path, "t") as second:
+        assert not second.is_successor_of(first.token)
+
+
+def test_lease_taken_and_discarded_by_many_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    alone = context.Value("i", 0)
+    workers = [context.Process(target=_churn, args=(tmp_path, alone)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+
+
+def _churn(folder: Path, holders: "Synchronized[int]") -> None:
+    taken = 0
+    while taken < 50:
+        try:
+            lease = take_lease(folder, "t")
+        except ThreadBusyError:
+            continue
+        with holders.get_lock():
+            holders.value += 1
+        assert holders.value == 1
+        with holders.get_lock():
+            holders.value -= 1
+        lease.discard()
+        taken += 1
 
 
 async def test_lease_two_runs_of_one_process_one_wins(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from checkpoints.binding import Binding, DesktopRef
 from checkpoints.lease import Lease, ThreadBusyError, take_lease
+from checkpoints.ledger import Ledger
 from nodes.desktops import OWNER, ROLE, ThreadDesktops
 from tools.connection import Connection
 from tools.desktop import Desktop, kill_desktops, list_desktops
@@ -23,8 +24,13 @@ class Thread:
 
     def __init__(self, settings: Settings, folder: Path, name: str) -> None:
         self.connection, self.folder, self.name = Connection(settings), folder, name
-        self.desktops = ThreadDesktops(self.connection, 300)
+        self.ledger = Ledger(folder / "ledger.db")
+        self._given = (self.connection, 300, settings.home, self.ledger.inventory)
+        self.desktops = self.made(ThreadDesktops)
         self.restored: list[str] = []
+
+    def made(self, kind: type[ThreadDesktops]) -> ThreadDesktops:
+        return kind(*self._given)
 
     def lease(self, machine: str = "here") -> Lease:
         """The lease of a process that died by now; its successor gets a larger number."""
@@ -55,6 +61,7 @@ async def thread(
     made = Thread(settings, tmp_path, request.node.name)
     yield made
     await kill_desktops(made.connection, {OWNER: made.name})
+    made.ledger.close()
 
 
 async def test_binding_next_node_of_the_run_uses_the_desktop_it_has(thread: Thread) -> None:
@@ -146,7 +153,7 @@ class LosesAnswers(ThreadDesktops):
 async def test_binding_answer_to_its_own_rename_lost_is_no_other_moment(thread: Thread) -> None:
     lease = thread.lease()
     ref = await thread.sealed(lease)
-    desktops = LosesAnswers(thread.connection, 300)
+    desktops = thread.made(LosesAnswers)
     desktop = await thread.binding(lease, ref, desktops=desktops).open("act")
     assert desktop.id == ref["id"]
     assert thread.restored == []

@@ -33,7 +33,7 @@ def read_state(data_dir: Path) -> dict[str, Any]:
 def write_state(data_dir: Path, state: dict[str, Any]) -> None:
     """Replace the state file atomically, adding who we are. Mode 0600: it has the key."""
     me = {"pid": os.getpid(), "start_time": read_start_time(os.getpid())}
-    draft = data_dir / f"{STATE_FILE}.{os.getpid()}"
+    draft = data_dir / f"{STATE_FILE}.unfinished"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w") as file:
         file.write(json.dumps(state | me))

@@ -23,7 +23,7 @@ from _collections_abc import Callable  # collections itself would be imported fo
 from sentient_desktop.sandbox.guest.files import OPERATIONS
 from sentient_desktop.sandbox.guest.processes import Processes, call_libc
 from sentient_desktop.sandbox.guest.relay import Relay
-from sentient_desktop.sandbox.guest.transfers import do_compose, do_read, do_write
+from sentient_desktop.sandbox.guest.transfers import do_compose, do_read, do_write, sweep_drafts
 from sentient_desktop.sandbox.guest.watching import Watches
 from sentient_desktop.sandbox.guest.wire import Channel, Refused, Reply, Request
 
@@ -137,5 +137,6 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sweep_drafts()
     channel = Channel(control)
     Agent(channel, Processes(channel, processes)).run()

@@ -6,7 +6,6 @@ is refused (typically when the data folder itself lies on an overlay, inside a c
 """
 
 import asyncio
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,8 @@ async def _boot_once(
     Raises:
         BootError: it was refused.
     """
-    home = folder / f"probe-{os.getpid()}"
+    home = folder / "probe"
+    remove_tree(home)  # of a server that was killed here
     uid, writer = (uids[-1], uids[-2]) if uids else (None, None)
     try:
         for place, owner in (

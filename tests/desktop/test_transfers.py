@@ -1,5 +1,6 @@
 """What travels over envd's HTTP calls: batches, gzip, metadata, composing, signatures, facts."""
 
+import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator
@@ -57,6 +58,62 @@ async def test_upload_broken_off_is_no_success(envd: httpx.AsyncClient) -> None:
     kind = {"content-type": "multipart/form-data; boundary=b"}
     answer = await envd.post("/files", content=form, headers=kind)
     assert (answer.status_code, "ends inside a part" in answer.text) == (400, True)
+
+
+RAW = {"content-type": "application/octet-stream"}
+
+
+async def test_upload_broken_off_leaves_the_old_file_whole_and_no_draft(
+    envd: httpx.AsyncClient, desktop: AsyncSandbox
+) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        yield b"x" * 200_000
+        raise ConnectionError
+
+    await desktop.files.write("half", "old and longer")
+    with pytest.raises(ConnectionError):
+        await envd.post("/files", params={"path": "half"}, content=half(), headers=RAW)
+    while (await desktop.commands.run("ls -A /var/tmp/.uploads")).stdout:
+        await asyncio.sleep(0.01)  # the test's time limit is the bound
+    assert await desktop.files.read("half") == "old and longer"
+
+
+async def test_upload_cut_off_by_the_end_of_all_processes_leaves_the_old_file_whole(
+    envd: httpx.AsyncClient, desktop: AsyncSandbox
+) -> None:
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 100_000
+            begun.set()
+            await asyncio.sleep(0.01)
+
+    await desktop.files.write("half", "old")
+    upload = envd.post("/files", params={"path": "half"}, content=endless(), headers=RAW)
+    task = asyncio.create_task(upload)
+    await begun.wait()
+    await asyncio.sleep(0.1)
+    await desktop.pause(mode="filesystem")
+    task.cancel()
+    await asyncio.wait({task})
+    await desktop.connect()
+    assert await desktop.files.read("half") == "old"
+    assert (await desktop.commands.run("ls -A /var/tmp/.uploads")).stdout == ""
+
+
+async def test_upload_keeps_mode_attributes_links_and_other_names(desktop: AsyncSandbox) -> None:
+    await desktop.commands.run(
+        "echo old > f; chmod 751 f; ln -s f link; echo old > one; ln one two;"
+        'python3 -c \'import os; os.setxattr("f", "user.a", b"v")\''
+    )
+    await desktop.files.write_files(
+        [{"path": "link", "data": "new"}, {"path": "one", "data": "new"}]
+    )
+    shown = "stat -c '%a %F' f link | tr '\\n' ' '; cat f link two;"
+    shown += 'python3 -c \'import os; print(os.getxattr("f", "user.a"))\''
+    result = await desktop.commands.run(shown)
+    assert result.stdout == "751 regular file 777 symbolic link newnewnewb'v'\n"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from sentient_desktop.sandbox.guest.files import METADATA_PREFIX, entry_of, meta
 from sentient_desktop.sandbox.guest.trees import make_folders
 from sentient_desktop.sandbox.guest.wire import CHUNK, Channel, Refused, Reply, Request
 
+DRAFTS = "/var/tmp/.uploads"
+"""Where files grow that are being uploaded; on the file system of almost everything else."""
+
 
 def open_regular(path: str, flags: int) -> int:
     """Open without ever blocking on a FIFO, and refuse everything that is not a plain file."""
@@ -39,6 +42,67 @@ def create_regular(path: str) -> int:
         fd = open_regular(path, flags)
     os.fchown(fd, os.getuid(), os.getgid())  # changes nothing, but watchers see it, as with envd
     return fd
+
+
+def sweep_drafts() -> None:
+    """Delete what uploads left behind that were cut off with the desktop. At boot only."""
+    try:
+        for name in os.listdir(DRAFTS):
+            os.unlink(f"{DRAFTS}/{name}")
+    except OSError:  # usually there is none; and whatever the guest made of it is the guest's
+        pass
+
+
+class Draft:
+    """A file that takes the place of ``target`` when it is whole; until then nobody finds it.
+
+    Nothing is ever seen half written then, whenever the desktop ends. The old file's mode and
+    attributes are kept; whoever has it open keeps the old content.
+    """
+
+    def __init__(self, target: str) -> None:
+        """Raises OSError where a file cannot be replaced but perhaps written."""
+        self.target = target
+        try:
+            old = os.lstat(target)
+        except FileNotFoundError:
+            old = None
+        folder = os.path.dirname(target)
+        if old is not None and old.st_nlink > 1:
+            raise OSError(errno.EMLINK, "its other names would keep the old content")
+        try:
+            os.mkdir(DRAFTS, 0o700)
+        except FileExistsError:
+            pass
+        here = os.lstat(DRAFTS)
+        if not stat.S_ISDIR(here.st_mode) or os.stat(folder).st_dev != here.st_dev:
+            raise OSError(errno.EXDEV, "it is on another file system")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, "its folder is not writable")
+        self.path = f"{DRAFTS}/{os.urandom(8).hex()}"
+        self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        if old is not None:
+            os.fchmod(self.fd, stat.S_IMODE(old.st_mode))
+            _copy_attributes(target, self.fd)
+
+    def publish(self) -> None:
+        """Put it in its place, and let watchers see what a file written in place shows."""
+        os.rename(self.path, self.target)
+        os.fchown(self.fd, os.getuid(), os.getgid())
+        os.ftruncate(self.fd, os.fstat(self.fd).st_size)
+
+    def discard(self) -> None:
+        """Delete it."""
+        os.unlink(self.path)
+
+
+def _copy_attributes(source: str, fd: int) -> None:
+    try:
+        for name in os.listxattr(source):
+            os.setxattr(fd, name, os.getxattr(source, name))
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
 
 
 def write_metadata(fd: int, metadata: dict[str, str]) -> None:
@@ -111,6 +175,34 @@ def _fill(fd: int, pieces: Iterator[bytes]) -> None:
     raise Refused("EPIPE", "the upload ended inside a file")
 
 
+def _write_one(path: str, pieces: Iterator[bytes], metadata: dict[str, str]) -> None:
+    """Give a file its new content at once; where it cannot be replaced, piece by piece in place."""
+    target = os.path.realpath(path)
+    try:
+        os.close(open_regular(target, os.O_WRONLY))  # or refuse what may not be written
+    except FileNotFoundError:
+        make_folders(os.path.dirname(target))
+    try:
+        draft = Draft(target)
+    except OSError:
+        fd = create_regular(target)
+        try:
+            _fill(fd, pieces)
+            write_metadata(fd, metadata)
+        finally:
+            os.close(fd)
+        return
+    try:
+        _fill(draft.fd, pieces)
+        write_metadata(draft.fd, metadata)
+        draft.publish()
+    except BaseException:
+        draft.discard()
+        raise
+    finally:
+        os.close(draft.fd)
+
+
 def do_write(request: Request) -> Reply:
     """Fill files from the given pipe: for each its path, its content in pieces, an empty piece.
 
@@ -125,12 +217,7 @@ def do_write(request: Request) -> Reply:
         if path in written:
             text = f"you cannot upload multiple files to the same path '{path}' in one upload"
             raise Refused("EINVAL", f"{text} request, only the first specified file was uploaded")
-        target = create_regular(path)
-        try:
-            _fill(target, pieces)
-            write_metadata(target, metadata)
-        finally:
-            os.close(target)
+        _write_one(path, pieces, metadata)
         written[path] = metadata_of(path) if metadata else {}
     return {"written": written}
 

@@ -1,4 +1,4 @@
-"""Savers of every kind for the unit tests."""
+"""Savers of every kind for the tests."""
 
 from saver_fixtures import open_new, saver, server
 

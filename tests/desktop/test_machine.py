@@ -262,13 +262,13 @@ def machine(options: dict[str, Any], server: Endpoint) -> Iterator[type[Machine]
             Here.spare.sandbox.kill()
 
 
-def run(machine: type[Machine], sequences: int) -> None:
+def run(machine: type[Machine], sequences: int, *, derandomize: bool = True) -> None:
     choices = settings(
         max_examples=sequences,
         stateful_step_count=16,
         deadline=None,
         database=None,
-        derandomize=True,
+        derandomize=derandomize,
         phases=(Phase.generate, Phase.shrink)[: 1 + ("MACHINE_SHRINK" in os.environ)],
         suppress_health_check=list(HealthCheck),
     )

@@ -144,7 +144,10 @@ async def test_sweep_at_start_removes_what_nobody_owns(folder: Path) -> None:
     (folder / "desktops/i0000").mkdir()
     (folder / "layers/abc.unfinished").mkdir()
     (folder / "layers/orphan").mkdir()
+    (folder / "probe/upper").mkdir(parents=True)
+    (folder / "server.json.unfinished").write_text("{")
     ensure_server(folder)
+    assert not {"probe", "server.json.unfinished"} & {path.name for path in folder.iterdir()}
     stop_server(folder)  # with the desktops of its pool
     assert list((folder / "desktops").iterdir()) == []
     assert list((folder / "layers").iterdir()) == []

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo packages test test-node test-cloud bench limits crash retention machine fuzz escape check fmt lock dev clean
+.PHONY: help setup demo packages test test-node test-cloud bench limits crash retention machine faults fuzz escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ retention: setup ## 150 random histories of threads: no snapshot that is needed 
 
 machine: setup   ## 20,000 sequences of changes, pauses, snapshots, restores, forks against a model; resumable
 	@$(BIN)/python tests/desktop/machine_soak.py $(ARGS)
+
+faults: setup    ## every operation of the run's databases fails once; full disks, held locks
+	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 7200 tests/savers/test_faults.py
 
 fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_deep_trees.py tests/desktop/test_big_transfers.py

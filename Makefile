@@ -51,7 +51,7 @@ machine: setup   ## 20,000 sequences of changes, pauses, snapshots, restores, fo
 	@$(BIN)/python tests/desktop/machine_soak.py $(ARGS)
 
 faults: setup    ## every operation of the run's databases fails once; full disks, held locks
-	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 7200 tests/savers/test_faults.py
+	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 20000 tests/savers/test_faults.py
 
 fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_deep_trees.py tests/desktop/test_big_transfers.py

@@ -146,7 +146,7 @@ async def test_run_with_one_fault_is_resumed_to_the_same_patch(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(5400)
+@pytest.mark.timeout(20_000)
 async def test_run_every_operation_fails_once_each_run_is_resumed_to_the_same_patch(
     settings: Settings, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

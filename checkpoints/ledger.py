@@ -19,6 +19,9 @@ from checkpoints.ledger_schema import FAILING
 FORGOTTEN = "forgotten"
 """Status of a thread whose removal has begun; it shows nowhere, and a prune finishes it."""
 
+NO_SAVER = "none"
+"""`saver` of a thread whose run kept no checkpoints: nothing can go on with it when it ends."""
+
 
 _UNUSED = (
     "from patches where (at is null or julianday(at) < julianday('now') - 1)"

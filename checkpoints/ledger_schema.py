@@ -150,7 +150,11 @@ def _first_version(connection: sqlite3.Connection) -> None:
     _execute(connection, VIEWS)
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_version,)
+def _savers(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE threads ADD COLUMN saver TEXT")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_version, _savers)
 """The one at index n leads from version n to n + 1; none may change once released."""
 
 

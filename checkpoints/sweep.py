@@ -59,6 +59,8 @@ class ThreadState:
     """Whether this home's saver has a checkpoint of it."""
     finished: bool
     """Whether it ended: verified or unsolved, with nothing left to run."""
+    unsaved: bool = False
+    """Whether it ran without a saver, so that there are no checkpoints anywhere."""
 
     @property
     def is_unknown(self) -> bool:
@@ -68,7 +70,7 @@ class ThreadState:
     @property
     def is_elsewhere(self) -> bool:
         """Its checkpoints are with another saver, which cannot be asked what they name."""
-        return self.in_ledger and not self.in_saver
+        return self.in_ledger and not (self.in_saver or self.unsaved)
 
 
 class Threads(Protocol):

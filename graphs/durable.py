@@ -1,5 +1,6 @@
 """`DurableGraph`: a compiled graph that keeps one run a thread, and saves before it goes on."""
 
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -12,13 +13,11 @@ from langgraph.types import StateUpdate
 
 from checkpoints.lease import holding, lease_for_run, thread_lease
 from graphs.faults import storage_errors
+from nodes.context import LENT_SAVER
 from tools.errors import UsageError
 
 DURABILITY = "__pregel_durability"
 """Where LangGraph looks for the durability of a run that is given none; subgraphs inherit it."""
-
-LENT_SAVER = "__pregel_checkpointer"
-"""Where a parent graph, or the Agent Server, puts the saver that a run uses."""
 
 
 class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -46,7 +45,7 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """
         config = self._synchronous(config, options)
         thread = config["configurable"].get("thread_id")
-        if thread is None:  # nothing to resume, and nobody to share it with
+        if thread is None:  # LangGraph refuses it, as there is a saver
             async for item in self._run(input, config, options):
                 yield item
             return
@@ -111,7 +110,8 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
             raise UsageError("durability 'exit' loses work on a crash; use 'sync'")
         saver = merged["configurable"].get(LENT_SAVER, self.checkpointer)
         durability = "sync" if saver else "async"  # LangGraph fails at `sync` without a saver
-        return {
-            **(config or {}),
-            "configurable": {**merged["configurable"], DURABILITY: durability},
-        }
+        chosen = {**merged["configurable"], DURABILITY: durability}
+        if not (saver or chosen.get("thread_id")):
+            # it cannot be resumed, but it has to be seen that it runs
+            chosen["thread_id"] = str(uuid.uuid4())
+        return {**(config or {}), "configurable": chosen}

@@ -24,6 +24,9 @@ from tools.settings import Settings
 
 Update = dict[str, Any]
 
+LENT_SAVER = "__pregel_checkpointer"
+"""Where LangGraph, a parent graph or the Agent Server puts the saver that a run uses."""
+
 T = TypeVar("T")
 
 
@@ -46,6 +49,8 @@ class Step:
         self._model_name = state.get("model") or services.settings.model_name
         self._write = get_stream_writer()
         self._exits = AsyncExitStack()
+        self.is_saved = True
+        """Whether checkpoints are kept; a run without them can never be taken up again."""
         self._attempt, self._changed = state.get("attempt", 0), state.get("changed")
         self._desktop: Desktop | None = None
         self._lease = held_lease(services.settings.leases, thread) or Lease.alone(thread)
@@ -182,6 +187,7 @@ def node(services: Services, role: Role) -> Node:
         configurable = config.get("configurable", {})
         owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
         step = Step(services, state, owner, role.__name__)
+        step.is_saved = configurable.get(LENT_SAVER) is not None
         step.emit("started")
         begun = time.monotonic()
         async with step:

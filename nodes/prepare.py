@@ -1,5 +1,6 @@
 """Prepare: makes the desktop and puts the repository in it, as one base commit."""
 
+from checkpoints.ledger import NO_SAVER
 from nodes.context import Step, Update
 from nodes.state import Base, State
 from tools.errors import UsageError
@@ -31,6 +32,7 @@ async def prepare(state: State, step: Step) -> Update:
         source=shown,
         task=state.get("task", ""),
         status="running",
+        saver=None if step.is_saved else NO_SAVER,
     )
     async with scratch_folder(step.settings.home / "scratch") as scratch:
         step.emit("packing", source=shown)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from checkpoints.ledger import FORGOTTEN, Ledger
+from checkpoints.ledger import FORGOTTEN, NO_SAVER, Ledger
 from checkpoints.retention import Removal, Retention, named_in
 from checkpoints.sweep import Report, Threads, ThreadState, sweep_desktops
 from nodes.home_desktops import HomeDesktops
@@ -32,11 +32,12 @@ class HomeThreads(Threads):
         row = self._ledger.thread(thread)
         newest = await self._graph.aget_state(config_of(thread))
         in_saver = bool(newest.config["configurable"].get("checkpoint_id"))
+        unsaved = row is not None and row["saver"] == NO_SAVER and not in_saver
         if in_saver:
             finished = (await read_ending(self._graph, thread)).kind == "finished"
         else:
-            finished = row is not None and row["status"] in ENDED
-        return ThreadState(row is not None, in_saver, finished)
+            finished = row is not None and (unsaved or row["status"] in ENDED)
+        return ThreadState(row is not None, in_saver, finished, unsaved)
 
 
 class Housekeeping:

@@ -15,6 +15,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from samples import CALC, CALCULATOR, ROOT, Repo
 
+from checkpoints.ledger import Ledger
 from nodes.desktops import OWNER
 from tools.connection import Connection
 from tools.desktop import Desktop, kill_desktops, list_desktops
@@ -73,7 +74,7 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-async def test_agent_server_runs_the_engineering_graph(server: str, repo: Repo) -> None:
+async def test_agent_server_runs_the_engineering_graph(server: str, repo: Repo, home: Path) -> None:
     async with get_client(url=server) as client:
         thread = await client.threads.create()
         state = await client.runs.wait(
@@ -81,6 +82,11 @@ async def test_agent_server_runs_the_engineering_graph(server: str, repo: Repo) 
         )
     assert "__error__" not in state, state
     assert state["report"]["status"] == "verified"
+    ledger = Ledger(home / "ledger.db")
+    row = ledger.thread(thread["thread_id"])
+    ledger.close()
+    assert row is not None
+    assert row["saver"] is None, "it has one, so the sweep must not take it for a run without"
 
 
 async def test_agent_server_question_bad_answer_leaves_it_to_be_answered(

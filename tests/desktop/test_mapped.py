@@ -1,0 +1,63 @@
+"""Files in some process's memory: found, and copied again by the next capture."""
+
+import mmap
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sentient_desktop.store.capture import Captures
+from sentient_desktop.store.layers import LayerStore
+from sentient_desktop.store.mapped import find_mapped
+
+ROOT = Path("/")
+"""What this very process sees, as a disk."""
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Path:
+    path = tmp_path / "a mapped file"
+    path.write_bytes(bytes(mmap.PAGESIZE))
+    return path
+
+
+def find(path: Path) -> bool | None:
+    found = find_mapped([os.getpid()], ROOT)
+    return None if found is None else str(path.relative_to(ROOT)) in found
+
+
+def test_file_mapped_shared_is_found_and_a_private_mapping_is_not(mapped: Path) -> None:
+    with mapped.open("r+b") as file:
+        with mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE):
+            assert find(mapped) is False
+        with mmap.mmap(file.fileno(), 0):
+            assert find(mapped) is True
+
+
+def test_mapped_file_with_another_name_or_none_cannot_be_told(mapped: Path) -> None:
+    with mapped.open("r+b") as file, mmap.mmap(file.fileno(), 0):
+        other = mapped.with_name("other")
+        other.hardlink_to(mapped)
+        assert find(mapped) is None
+        other.unlink()
+        assert find(mapped) is True
+        mapped.unlink()
+        assert find(mapped) is None
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "held"), [(set(), []), ({"a"}, ["a"]), (None, ["a", "b"])], ids=repr
+)
+def test_next_capture_holds_what_may_have_changed_without_a_trace(
+    tmp_path: Path, doubtful: set[str] | None, held: list[str]
+) -> None:
+    disk, store = tmp_path / "disk", LayerStore(tmp_path / "layers")
+    disk.mkdir()
+    for name in ("a", "b"):
+        (disk / name).write_text(name)
+    time.sleep(0.1)  # so that neither counts as changed just now
+    captures = Captures(store, overlay=True)
+    captures.finish(captures.copy(disk, "first", [], lambda: doubtful))
+    captures.finish(captures.copy(disk, "second", [], set))
+    assert sorted(path.name for path in store.path("second").iterdir()) == held

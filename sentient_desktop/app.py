@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -35,6 +36,7 @@ from sentient_desktop.errors import (
     DesktopError,
     DiskError,
     FreezeError,
+    storage_error,
 )
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.interpreter.endpoint import serve_interpreter
@@ -62,6 +64,8 @@ class App:
             lifespan=self._run(lifespan),
             exception_handlers={
                 DesktopError: _answer_error,
+                OSError: _answer_storage,
+                sqlite3.Error: _answer_storage,
                 404: _nothing_here,
                 Exception: _answer_bug,
             },
@@ -106,6 +110,10 @@ class App:
             if sent.started:
                 raise
             await error_response(error)(scope, receive, send)
+        except (OSError, sqlite3.Error) as error:
+            if sent.started:
+                raise
+            await (await _answer_storage(Request(scope), error))(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -251,6 +259,14 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, DesktopError):
         return error_response(error)
     raise error
+
+
+async def _answer_storage(_request: Request, error: Exception) -> Response:
+    """Answer what the disk, the registry or the process table refused; the log has the place."""
+    if not isinstance(error, OSError | sqlite3.Error) or isinstance(error, ConnectionError):
+        raise error
+    _log.error("storage failed", exc_info=error)
+    return error_response(storage_error(error))
 
 
 async def _answer_bug(_request: Request, error: Exception) -> Response:

@@ -1,5 +1,9 @@
 """Errors of the desktop server, drawn as one tree and translated once, at the wire."""
 
+import errno
+import os
+import sqlite3
+
 
 class DesktopError(Exception):
     """Root of every error this package raises on purpose."""
@@ -79,3 +83,27 @@ class LaunchError(DesktopError):
 
 class ProbeError(DesktopError):
     """This machine refuses the isolation desktops need; the text names cause and remedy."""
+
+
+_STORAGE_STATUS = {
+    errno.ENOSPC: 507,
+    errno.EDQUOT: 507,
+    errno.EMFILE: 503,
+    errno.ENFILE: 503,
+    errno.ENOMEM: 503,
+}
+
+
+def storage_error(error: OSError | sqlite3.Error) -> ApiError:
+    """Say that the server's own storage failed: 507 when it is full, 503 when trying again may do.
+
+    The text names the cause, and no path of the host.
+    """
+    if isinstance(error, OSError):
+        cause = os.strerror(error.errno) if error.errno else type(error).__name__
+        status = _STORAGE_STATUS.get(error.errno or 0, 500)
+    else:
+        cause = str(error)
+        status = 507 if "full" in cause else 503 if "locked" in cause else 500
+    advice = "; free space on it: kill desktops or delete snapshots" if status == 507 else ""
+    return ApiError(status, f"the server's storage failed: {cause}{advice}", retryable=False)

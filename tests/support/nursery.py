@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import faults
+
 from sentient_desktop import serve
 from sentient_desktop.settings import Settings
 
@@ -133,6 +135,9 @@ def _serve(order: dict[str, Any]) -> None:
 
     signal.signal(signal.SIGUSR2, lambda _number, _frame: arm())
 
+    if order["faulty"]:
+        faults.plant(data_dir)
+
     def ready(url: str, key: str) -> None:
         _say({"ready": os.getpid(), "url": url, "api_key": key})
 
@@ -188,12 +193,18 @@ class Nursery:
         return json.loads(line)  # type: ignore[no-any-return]
 
     def order(
-        self, data_dir: Path, blow: Blow | None = None, *, pooled: int = 0, port: int = 0
+        self,
+        data_dir: Path,
+        blow: Blow | None = None,
+        *,
+        pooled: int = 0,
+        port: int = 0,
+        faulty: bool = False,
     ) -> None:
         """Have a server started, with the pid ``pid``; wait_ready() or wait_dead() follows."""
         assert self._process.stdin
         order = {"data_dir": str(data_dir), "blow": blow and vars(blow), "pooled": pooled}
-        order["port"] = port
+        order |= {"port": port, "faulty": faulty}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         self.pid = int(self._read()["forked"])

@@ -180,9 +180,10 @@ def _look(data_dir: Path, server: int) -> list[str]:
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found += [f"mounted: {line}" for line in mounts if str(data_dir) in line]
     prefix = f"sentient-{hashlib.sha256(bytes(data_dir)).hexdigest()[:12]}-"
-    for group in Path("/sys/fs/cgroup").glob(f"**/{prefix}*"):
-        if group.name.removeprefix(prefix) not in desktops:
-            found.append(f"a control group: {group}")
+    for folder, groups, _ in os.walk("/sys/fs/cgroup"):  # unlike glob, it bears what vanishes
+        for name in groups:
+            if name.startswith(prefix) and name.removeprefix(prefix) not in desktops:
+                found.append(f"a control group: {folder}/{name}")
     return found + _strangers(str(data_dir), prefix, server)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from sentient_desktop.errors import UidError
+from sentient_desktop.store.reserve import Reserve
 from sentient_desktop.store.schema import Columns, update_schema
 
 POOLED = "pooled"
@@ -127,6 +128,8 @@ class Registry:
             LaunchError: a newer program wrote it.
         """
         self._lock = threading.RLock()
+        self._reserve = Reserve(path.with_name("reserve"))
+        self._reserve.balance()
         connection = sqlite3.connect(path, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -155,9 +158,19 @@ class Registry:
                 connection.execute("PRAGMA synchronous=FULL")
 
     def delete(self, record: DesktopRecord | SnapshotRecord) -> None:
-        """Delete a row; a missing one is fine."""
+        """Delete a row, on a full disk too; a missing one is fine."""
         with self._lock:
-            self._db.table(_table_of(record)).delete_where("id = ?", [record.id])
+            try:
+                self._delete(record)
+            except sqlite3.OperationalError:
+                if not self._reserve.spend():
+                    raise
+                self._delete(record)
+            else:
+                self._reserve.balance()
+
+    def _delete(self, record: DesktopRecord | SnapshotRecord) -> None:
+        self._db.table(_table_of(record)).delete_where("id = ?", [record.id])
 
     def desktops(self) -> list[DesktopRecord]:
         """Read every desktop row."""

@@ -23,7 +23,7 @@ from sentient_desktop.state import read_start_time
 TOP = {
     "desktops", "empty", "layers", "launch.lock", "registry.db", "registry.db-shm",
     "registry.db-wal", "server.json", "server.jsonl", "server.lock", "server.log", "spawner.log",
-    "templates", "probe.log",
+    "templates", "probe.log", "reserve",
 }  # fmt: skip
 """All that may lie in a data folder while its server runs."""
 

@@ -373,6 +373,11 @@ def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
     for record in records:
         if not (folder / record.id).is_dir():
             registry.delete(record)
+    for snapshot in registry.snapshots():
+        if not all(layers.path(name).is_dir() for name in snapshot.layers):
+            # its commit was reported as failed, yet it was in SQLite's log
+            _log.error("snapshot %s is incomplete and forgotten", snapshot.id)
+            registry.delete(snapshot)
     layers.keep_only(_layers_of(registry.desktops()) | _layers_of(registry.snapshots()))
 
 

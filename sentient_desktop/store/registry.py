@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -148,14 +149,22 @@ class Registry:
         """
         connection = self._db.conn
         with self._lock:
-            if not durable:
-                connection.execute("PRAGMA synchronous=NORMAL")
+            if durable:
+                self._save(connection, records)
+                return
+            connection.execute("PRAGMA synchronous=NORMAL")
             try:
-                with connection:
-                    for record in records:
-                        connection.execute(*_upsert(record))
+                self._save(connection, records)
             finally:
                 connection.execute("PRAGMA synchronous=FULL")
+
+    def _save(
+        self, connection: sqlite3.Connection, records: Iterable[DesktopRecord | SnapshotRecord]
+    ) -> None:
+        """Commit rows; nothing that may fail comes after: who is told of an error has no row."""
+        with connection:
+            for record in records:
+                connection.execute(*_upsert(record))
 
     def delete(self, record: DesktopRecord | SnapshotRecord) -> None:
         """Delete a row, on a full disk too; a missing one is fine."""

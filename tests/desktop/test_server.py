@@ -21,6 +21,7 @@ from e2b.exceptions import SandboxException
 from sentient_desktop import LaunchError, ensure_server, find_server, stop_server
 from sentient_desktop.sandbox.freeze import walk_tree
 from sentient_desktop.state import read_start_time
+from sentient_desktop.store.trees import remove_tree
 
 
 def test_ensure_called_at_once_by_many_gives_one_server(folder: Path) -> None:
@@ -151,6 +152,21 @@ async def test_sweep_at_start_removes_what_nobody_owns(folder: Path) -> None:
     stop_server(folder)  # with the desktops of its pool
     assert list((folder / "desktops").iterdir()) == []
     assert list((folder / "layers").iterdir()) == []
+
+
+async def test_snapshot_whose_layer_was_given_up_is_forgotten_at_start(
+    folder: Path, options_for: Any
+) -> None:
+    """A commit that SQLite reports as failed may be in its log all the same."""
+    options = options_for(ensure_server(folder))
+    desktop = await AsyncSandbox.create("base", **options)
+    await desktop.create_snapshot(mode="filesystem")
+    stop_server(folder)
+    (layer,) = (folder / "layers").iterdir()
+    remove_tree(layer)
+    ensure_server(folder)
+    assert await AsyncSandbox.list_snapshots(**options).next_items() == []
+    assert (await desktop.commands.run("echo whole")).stdout == "whole\n"
 
 
 async def test_addresses_are_routed_as_e2b_does(folder: Path, options_for: Any) -> None:

@@ -69,18 +69,17 @@ class LedgerFile:
         with self._lock:
             database = self._open()
             connection = database.conn
-            if not durable:
-                connection.execute("PRAGMA synchronous=NORMAL")
             try:
+                if not durable:
+                    connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield database
-                except BaseException:
-                    connection.rollback()
-                    raise
+                yield database
                 connection.commit()
-            finally:
-                connection.execute("PRAGMA synchronous=FULL")
+                if not durable:
+                    connection.execute("PRAGMA synchronous=FULL")
+            except BaseException:
+                self.close()  # ends the transaction; the next use opens it as it has to be
+                raise
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

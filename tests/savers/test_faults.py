@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scripted_model import Script, call, scripted_model
 from talks import config, said, talk_graph
 
 from checkpoints import sqlite
+from checkpoints.ledger import Ledger
 from graphs.faults import storage_errors
 from sentient.forgetting import forget
 from sentient.runs import Runs
@@ -73,6 +75,31 @@ async def test_saver_every_operation_fails_once_each_run_is_resumed(
             break
     assert failed > 20
     assert number - 1 <= failed + 2  # all but what only asks whether a column is there
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_ledger_every_operation_fails_once_nothing_stays_locked(
+    tmp_path: Path, lasting: bool
+) -> None:
+    """The same ledger goes on after a failure, and so does another process's."""
+    number = 0
+    while True:
+        number += 1
+        with faults(tmp_path, Plan(number, "full", lasting)) as plan:
+            ledger = Ledger(tmp_path / "ledger.db")
+            for _ in range(2):
+                with suppress(sqlite3.OperationalError):
+                    ledger.save_thread("ours", status="running", detail=str(number))
+        plan.number, plan.lasting = 0, False
+        other = Ledger(tmp_path / "ledger.db")
+        other.save_thread("others", status="running", detail=str(number))
+        ledger.save_thread("ours", status="stopped", detail=str(number))
+        assert {row["detail"] for row in other.threads()} == {str(number)}
+        ledger.close()
+        other.close()
+        if not plan.hits:
+            break
+    assert number > 10
 
 
 @pytest.fixture(scope="module")

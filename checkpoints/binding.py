@@ -184,7 +184,9 @@ class Binding(Generic[D]):
     async def seal(self) -> DesktopRef | None:
         """Snapshot the desktop and return what the checkpoint has to name; None if never opened.
 
-        A failing snapshot fails the node, before its update is saved.
+        A failing snapshot fails the node, before its update is saved. A thread's first desktop is
+        left for one made from its snapshot: a snapshot looks at what its desktop wrote itself,
+        and the whole repository is not to be looked at after every step.
 
         Raises:
             ThreadBusyError: another holder has marked the desktop; nothing is saved.
@@ -196,7 +198,12 @@ class Binding(Generic[D]):
             await self.confirm()
             if not await self._desktops.turn(self._desktop, self.mark, head):
                 raise self._taken_over()
-        return DesktopRef(id=self._desktop.id, snapshot=await self._desktop.snapshot(), head=head)
+        snapshot = await self._desktop.snapshot()
+        if self._ref is None:
+            lease = self._lease
+            self._desktop = await self._desktops.create(lease.thread, snapshot, lease)
+            lease.kept[KEPT] = self._desktop
+        return DesktopRef(id=self._desktop.id, snapshot=snapshot, head=head)
 
     async def confirm(self) -> None:
         """Put the mark back where something inside the desktop has removed it.

@@ -64,6 +64,21 @@ async def thread(
     made.ledger.close()
 
 
+async def test_binding_first_desktop_is_left_for_one_made_of_its_snapshot(thread: Thread) -> None:
+    lease = thread.lease()
+    binding = thread.binding(lease, None)
+    first = await binding.open("prepare")
+    await first.fs.write_file(FILE, "sealed")
+    ref = await binding.seal()
+    assert ref is not None
+    assert await thread.living() == [ref["id"]] != [first.id]
+    again = thread.binding(lease, ref)
+    assert await (await again.open("act")).fs.read_file(FILE) == "sealed"
+    later = await again.seal()
+    assert later is not None
+    assert later["id"] == ref["id"]
+
+
 async def test_binding_next_node_of_the_run_uses_the_desktop_it_has(thread: Thread) -> None:
     lease = thread.lease()
     ref = await thread.sealed(lease)

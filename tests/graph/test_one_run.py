@@ -1,6 +1,7 @@
 """One run a thread and synchronous durability, at every entry to a graph."""
 
 import asyncio
+import json
 import operator
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -157,10 +158,11 @@ async def test_run_durability_exit_is_refused(
         await gate.graph.ainvoke({"log": []}, config, **options)
 
 
-async def test_run_without_thread_needs_no_lease(gate: Gate) -> None:
+async def test_run_without_thread_gives_a_lease_of_its_own_back(gate: Gate) -> None:
     gate.open.set()
     assert (await gate.graph.copy({"checkpointer": None}).ainvoke({"log": []}))["log"]
-    assert list(gate.leases.iterdir()) == []
+    [record] = gate.leases.glob("*.json")
+    assert not is_leased(gate.leases, json.loads(record.read_text())["thread"])
 
 
 async def test_run_synchronously_is_refused(gate: Gate) -> None:

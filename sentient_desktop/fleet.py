@@ -20,10 +20,9 @@ from sentient_desktop.sandbox.uids import owners_below
 from sentient_desktop.settings import Limits, Quota
 from sentient_desktop.state import read_start_time
 from sentient_desktop.store.chains import Chains
+from sentient_desktop.store.disks import make_disk
 from sentient_desktop.store.layers import (
     LayerStore,
-    make_folder,
-    make_skeleton,
     new_name,
     remove_others,
 )
@@ -35,7 +34,7 @@ from sentient_desktop.store.registry import (
     fork_record,
     new_record,
 )
-from sentient_desktop.store.trees import copy_tree, disk_usage, give_tree
+from sentient_desktop.store.trees import disk_usage
 from sentient_desktop.templates.recipes import TEMPLATES, require_template
 
 REAP_INTERVAL_S = 0.2
@@ -196,24 +195,13 @@ class Fleet:
 
     def _prepare(self, desktop: Desktop) -> None:
         """Write the row, then make the disk it names: over its layers, or a fresh one."""
-        record, home = desktop.record, desktop.home
+        record = desktop.record
         if self._workshop.uids is not None:
             left = owners_below(self._folder, self._workshop.layers.folder)
             self._workshop.registry.save_with_uid(record, self._workshop.uids, left)
         else:
             self._workshop.registry.save(record)
-        make_folder(home, record.uid)
-        if not self._workshop.overlay and record.layers:
-            copy_tree(self._workshop.layers.path(record.layers[-1]), desktop.disk)
-            if record.uid is not None:
-                give_tree(desktop.disk, record.uid)
-            record.layers = []  # a plain disk stands on nothing once it is copied
-            return
-        make_folder(desktop.disk, record.uid)
-        if self._workshop.overlay:
-            make_folder(home / "work", record.uid)
-        if not record.layers:
-            make_skeleton(desktop.disk, record.uid)
+        make_disk(record, desktop.disk, self._workshop.layers, overlay=self._workshop.overlay)
 
     def get(self, desktop_id: str) -> Desktop:
         """Find a desktop.

@@ -34,7 +34,7 @@ from sentient_desktop.operations.telemetry import Telemetry
 from sentient_desktop.owners import Owners
 from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
-from sentient_desktop.sandbox.probe import probe_with
+from sentient_desktop.sandbox.probe import ProbeReport, probe_with
 from sentient_desktop.sandbox.runtime import ensure_template
 from sentient_desktop.settings import Settings
 from sentient_desktop.state import read_state, write_state
@@ -102,6 +102,17 @@ def _border(settings: Settings, spawner: Spawner) -> Border:
     return Border(Outside(private, hosts), uplinks)
 
 
+async def _probe(
+    spawner: Spawner, factory: JailFactory, means: Cgroups, data_dir: Path
+) -> ProbeReport:
+    """Probe in a control group, if there are any: what a kill meanwhile leaves is the sweep's."""
+    try:
+        groups = await asyncio.to_thread(means.enclose, "probe")
+        return await probe_with(spawner, factory, data_dir, groups)
+    finally:
+        await asyncio.to_thread(means.release, "probe")
+
+
 @asynccontextmanager
 async def open_fleet(
     settings: Settings, spawner: Spawner, means: Cgroups, telemetry: Telemetry, owners: Owners
@@ -118,7 +129,7 @@ async def open_fleet(
     await asyncio.to_thread(means.sweep)
     template = await asyncio.to_thread(ensure_template, data_dir / "templates")
     factory = JailFactory(template, layers, settings.limits)
-    report = await probe_with(spawner, factory, data_dir)
+    report = await _probe(spawner, factory, means, data_dir)
     if not report.ok:
         raise ProbeError(report.detail)
     disks = "overlay" if report.overlay else "copy"

@@ -4,12 +4,15 @@ What was acknowledged is there byte for byte, what was not is there whole or not
 are complete, and nothing is left over: rows, folders, processes, mounts, control groups.
 """
 
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
 import pytest
-from server_kills import Campaign, Tally
+from nursery import Blow, Nursery
+from server_kills import Campaign, Tally, left_over
 
 from sentient_desktop.store.trees import remove_tree
 
@@ -40,6 +43,27 @@ async def test_server_killed_at_work_and_while_recovering_keeps_its_promises(
     assert not tally.problems
     assert tally.kills >= 6
     assert tally.depths[2] >= 1, tally
+
+
+async def test_server_killed_while_its_probe_starts_leaves_no_child_of_bubblewrap(
+    tmp_path: Path, templates: Path
+) -> None:
+    data_dir = tmp_path / "desktop"
+    data_dir.mkdir()
+    shutil.copytree(templates, data_dir / "templates", symlinks=True)
+    nursery = Nursery()
+    for _ in range(5):
+        nursery.order(data_dir, Blow("probe spawned", "after"))
+        assert nursery.wait_dead() == -signal.SIGKILL
+    nursery.order(data_dir)
+    ready = nursery.wait_ready()
+    assert ready
+    found = left_over(data_dir, ready["ready"], within_s=2)
+    os.kill(ready["ready"], signal.SIGTERM)
+    nursery.wait_dead()
+    nursery.close()
+    remove_tree(data_dir)
+    assert not found
 
 
 @pytest.mark.long

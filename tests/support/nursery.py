@@ -59,6 +59,7 @@ RECOVERING = {
     "groups swept": "limits.cgroup:Cgroups.sweep",
     "templates there": "serve:ensure_template",
     "probed": "serve:probe_with",
+    "probe spawned": "sandbox.boot:Spawner._spawn",
     "probe booted": "sandbox.boot:Spawner.boot",
     "state written": "serve:write_state",
     "state replaced": "pathlib:Path.replace",

@@ -197,12 +197,12 @@ def _strangers(data_dir: str, prefix: str, server: int) -> list[str]:
                 line = (
                     (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 )
-                groups = (entry / "cgroup").read_text()
+                traces = (entry / "cgroup").read_text() + (entry / "mountinfo").read_text()
             except OSError:
                 continue
             if status[0] not in "ZX":
                 parents[int(entry.name)] = int(status[1])
-                if prefix in groups or f"{data_dir}/" in line:
+                if prefix in traces or f"{data_dir}/" in line + traces:
                     mine[int(entry.name)] = line
     found = []
     for pid, line in mine.items():

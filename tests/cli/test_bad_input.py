@@ -156,7 +156,7 @@ def test_fix_hostile_test_is_a_failing_test_with_its_reason(
     assert result.returncode == 3, result.stderr
     [row] = Ledger(home / "ledger.db").threads()
     history = Ledger(home / "ledger.db").test_history(row["id"])
-    messages = [r["message"] for r in history if "hostile" in r["id"] and r["kind"] == "baseline"]
+    messages = [r["message"] for r in history if "hostile" in r["test"] and r["kind"] == "baseline"]
     assert any(reason in message or "Timeout" in message for message in messages), messages
     Ledger(home / "ledger.db").forget_thread(row["id"])
     assert sentient("desktop", "list").stdout == ""

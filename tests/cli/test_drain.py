@@ -256,6 +256,7 @@ def test_hangup_ignored_by_the_parent_is_ignored(start: Start, repo: Repo, oracl
     assert json.loads(out)["patch"] == oracle
 
 
+@pytest.mark.long
 def test_readers_gone_run_goes_on_to_its_end(
     start: Start, sentient: Run, repo: Repo, oracle: str
 ) -> None:

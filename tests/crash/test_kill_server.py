@@ -68,7 +68,7 @@ def oracle(home: Path, model: dict[str, str], tmp_path_factory: pytest.TempPathF
         pytest.param("prepare", marks=pytest.mark.long),
         pytest.param("planner", marks=pytest.mark.long),
         "act",
-        "tester",
+        pytest.param("tester", marks=pytest.mark.long),
     ],
 )
 def test_server_killed_run_goes_on_and_gives_the_same_patch(

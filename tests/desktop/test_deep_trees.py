@@ -45,6 +45,7 @@ async def test_kill_of_a_deep_tree_removes_it_and_spares_the_rest(
     assert list((folder / "desktops").iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("depth", "name"), TREES.values(), ids=TREES)
 async def test_server_restarted_over_deep_trees_starts_and_sweeps_them(
     folder: Path, options_for: Any, depth: int, name: str
@@ -91,6 +92,7 @@ async def test_snapshot_of_paths_too_long_to_copy_is_refused_without_host_paths(
     assert (await desktop.commands.run("echo thawed")).stdout == "thawed\n"
 
 
+@pytest.mark.long
 def test_merge_of_deep_layers_shows_both(tmp_path: Path) -> None:
     store = LayerStore(tmp_path / "layers")
     names = []

@@ -16,8 +16,12 @@ def config(thread: str) -> dict[str, Any]:
     return {"configurable": {"thread_id": thread}}
 
 
-async def test_engine_wrong_mean_gets_verified_patch(
-    engine_graph: Any, repo: Repo, patch_of: Callable[[Any], str]
+async def test_engine_wrong_mean_gets_verified_patch_and_leaves_snapshots_only(
+    engine_graph: Any,
+    repo: Repo,
+    patch_of: Callable[[Any], str],
+    settings: Settings,
+    tmp_path: Path,
 ) -> None:
     source = repo()
     before = tree_of(source)
@@ -29,14 +33,14 @@ async def test_engine_wrong_mean_gets_verified_patch(
         "test_calc.py::test_mean_of_one",
     ]
     assert tree_of(source) == before
-
-
-async def test_engine_finished_run_leaves_no_desktop(
-    engine_graph: Any, repo: Repo, settings: Settings
-) -> None:
-    await engine_graph.ainvoke({"source": str(repo())}, config("engine-no-leak"))
-    owned = list_desktops(Connection(settings), {OWNER: "engine-no-leak"})
+    owned = list_desktops(Connection(settings), {OWNER: "engine-mean"})
     assert [desktop async for desktop in owned] == []
+    history = [item async for item in engine_graph.aget_state_history(config("engine-mean"))]
+    snapshots = [item.values["desktop"]["snapshot"] for item in history if "desktop" in item.values]
+    assert len(set(snapshots)) >= 5
+    assert all(snapshots)
+    database = sum(file.stat().st_size for file in tmp_path.glob("checkpoints.db*"))
+    assert database / len(history) < 100_000
 
 
 async def test_engine_unrepairable_repository_is_unsolved_with_reason(
@@ -55,20 +59,3 @@ async def test_engine_unrepairable_repository_is_unsolved_with_reason(
     state = await engine_graph.ainvoke({"source": str(source)}, config("engine-unsolved"))
     assert state["report"]["status"] == "unsolved"
     assert "offline engine" in state["report"]["summary"]
-
-
-async def test_engine_every_desktop_node_names_a_snapshot(engine_graph: Any, repo: Repo) -> None:
-    await engine_graph.ainvoke({"source": str(repo())}, config("engine-bound"))
-    history = [item async for item in engine_graph.aget_state_history(config("engine-bound"))]
-    snapshots = [item.values["desktop"]["snapshot"] for item in history if "desktop" in item.values]
-    assert len(set(snapshots)) >= 5
-    assert all(snapshots)
-
-
-async def test_engine_state_stays_small_and_plain(
-    engine_graph: Any, repo: Repo, tmp_path: Path
-) -> None:
-    await engine_graph.ainvoke({"source": str(repo())}, config("engine-small"))
-    history = [item async for item in engine_graph.aget_state_history(config("engine-small"))]
-    database = sum(file.stat().st_size for file in tmp_path.glob("checkpoints.db*"))
-    assert database / len(history) < 100_000

@@ -39,7 +39,13 @@ async def test_plan_approved_work_starts(engine_graph: Any, repo: Repo) -> None:
     assert state["report"]["status"] == "verified"
 
 
-@pytest.mark.parametrize("given", ["fix the mean", {"answer": "change", "goal": "fix the mean"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param("fix the mean", marks=pytest.mark.long),
+        {"answer": "change", "goal": "fix the mean"},
+    ],
+)
 async def test_plan_changed_goal_is_what_the_coder_works_on(
     scripted_graph: Any, repo: Repo, given: Any
 ) -> None:
@@ -125,6 +131,7 @@ async def test_budget_tokens_used_up_work_in_hand_gets_a_verdict(
     assert "not reviewed by the model" in report["findings"][0]["message"]
 
 
+@pytest.mark.long
 async def test_budget_tokens_used_up_without_a_repair_is_unsolved_and_says_so(
     scripted_graph: Any, repo: Repo
 ) -> None:
@@ -136,6 +143,7 @@ async def test_budget_tokens_used_up_without_a_repair_is_unsolved_and_says_so(
     assert report["summary"].startswith("30 of 30 tokens are used up; ")
 
 
+@pytest.mark.long
 async def test_budget_tokens_extended_within_an_attempt_goes_on_with_the_hint(
     scripted_graph: Any, repo: Repo
 ) -> None:

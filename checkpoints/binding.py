@@ -25,6 +25,13 @@ from checkpoints.lease import Lease, ThreadBusyError
 KEPT = "desktop"
 """Where a lease keeps the desktop that a node left sealed, for the next node."""
 
+FIRST = "first desktop"
+"""Where a lease notes that this desktop was made from no snapshot, and holds all it was given.
+
+The next node leaves it for one made from its snapshot: a snapshot looks at what its desktop wrote
+itself, and the whole repository is not to be looked at after every step.
+"""
+
 
 class DesktopRef(TypedDict):
     """A desktop as a checkpoint names it; all three are plain strings."""
@@ -115,7 +122,9 @@ class Binding(Generic[D]):
         """
         if self._desktop is None:
             self.mark = f"{self._started(work)}.{self._lease.token}.{secrets.token_hex(4)}"
-            desktop = await self._continue() or await self._attach(work if journal else None)
+            desktop = None
+            if not self._lease.kept.pop(FIRST, False):
+                desktop = await self._continue() or await self._attach(work if journal else None)
             if desktop is None:
                 desktop = await self._restore()
             self._lease.kept[KEPT] = self._desktop = desktop
@@ -172,6 +181,8 @@ class Binding(Generic[D]):
         if KEPT in lease.kept and await self._is_lost_to_another_run():
             raise self._taken_over()
         desktop = await self._desktops.create(lease.thread, ref["snapshot"] if ref else "", lease)
+        if ref is None:
+            lease.kept[FIRST] = True
         if ref is None or not await self._desktops.turn(desktop, ref["head"], self.mark):
             await self._desktops.put(desktop, self.mark)
         return desktop
@@ -184,9 +195,7 @@ class Binding(Generic[D]):
     async def seal(self) -> DesktopRef | None:
         """Snapshot the desktop and return what the checkpoint has to name; None if never opened.
 
-        A failing snapshot fails the node, before its update is saved. A thread's first desktop is
-        left for one made from its snapshot: a snapshot looks at what its desktop wrote itself,
-        and the whole repository is not to be looked at after every step.
+        A failing snapshot fails the node, before its update is saved.
 
         Raises:
             ThreadBusyError: another holder has marked the desktop; nothing is saved.
@@ -198,12 +207,7 @@ class Binding(Generic[D]):
             await self.confirm()
             if not await self._desktops.turn(self._desktop, self.mark, head):
                 raise self._taken_over()
-        snapshot = await self._desktop.snapshot()
-        if self._ref is None:
-            lease = self._lease
-            self._desktop = await self._desktops.create(lease.thread, snapshot, lease)
-            lease.kept[KEPT] = self._desktop
-        return DesktopRef(id=self._desktop.id, snapshot=snapshot, head=head)
+        return DesktopRef(id=self._desktop.id, snapshot=await self._desktop.snapshot(), head=head)
 
     async def confirm(self) -> None:
         """Put the mark back where something inside the desktop has removed it.

@@ -42,10 +42,12 @@ class Thread:
         return Binding(given.get("desktops", self.desktops), lease, ref, self.restored.append)
 
     async def sealed(self, lease: Lease) -> DesktopRef:
-        """A first node that wrote a file."""
+        """A first node that wrote a file, and one that went on in the desktop of its snapshot."""
         binding = self.binding(lease, None)
         desktop = await binding.open("prepare")
         await desktop.fs.write_file(FILE, "sealed")
+        binding = self.binding(lease, await binding.seal())
+        await binding.open("planner")
         ref = await binding.seal()
         assert ref is not None
         return ref
@@ -70,13 +72,10 @@ async def test_binding_first_desktop_is_left_for_one_made_of_its_snapshot(thread
     first = await binding.open("prepare")
     await first.fs.write_file(FILE, "sealed")
     ref = await binding.seal()
-    assert ref is not None
-    assert await thread.living() == [ref["id"]] != [first.id]
-    again = thread.binding(lease, ref)
-    assert await (await again.open("act")).fs.read_file(FILE) == "sealed"
-    later = await again.seal()
-    assert later is not None
-    assert later["id"] == ref["id"]
+    second = await thread.binding(lease, ref).open("planner")
+    assert await second.fs.read_file(FILE) == "sealed"
+    assert await thread.living() == [second.id] != [first.id]
+    assert thread.restored == []
 
 
 async def test_binding_next_node_of_the_run_uses_the_desktop_it_has(thread: Thread) -> None:

@@ -75,7 +75,8 @@ def described(summary: dict[str, Any]) -> str:
         f"{len(summary['points'])} different points",
         f"{summary['pairs']} pairs of resumes: {summary['pair_kinds']}",
         f"{len(summary['failures'])} failures"
-        f" (none in n bounds the rate by 3/n: {3 / max(1, summary['kills']):.2%} a kill, at 95 %)",
+        " (none in n bounds the rate by 3/n:"
+        f" {3 / (summary['kills'] or summary['pairs']):.2%} each, at 95 %)",
     ]
     return "\n".join(lines)
 

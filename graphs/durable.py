@@ -1,7 +1,7 @@
 """`DurableGraph`: a compiled graph that keeps one run a thread, and saves before it goes on."""
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, cast
@@ -40,36 +40,37 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
         Raises:
             ThreadBusyError: the thread is being run.
-            UsageError: durability `exit` is asked for.
+            UsageError: durability `exit` is asked for, or another task for a thread that has one.
             StorageError: the saver's database or the ledger fails; the run can be resumed.
         """
         config = self._synchronous(config, options)
+        run = cast("AsyncGenerator[Any, None]", super().astream(input, config, **options))
         thread = config["configurable"].get("thread_id")
         if thread is None:  # LangGraph refuses it, as there is a saver
-            async for item in self._run(input, config, options):
+            async for item in run:
                 yield item
             return
-        async with (
-            lease_for_run(self.leases, str(thread)) as lease,
-            aclosing(self._run(input, config, options)) as stream,
-        ):
-            while True:
-                # only within the run: our caller's context does not hold the lease
-                with holding(lease):
-                    try:
-                        item = await anext(stream)
-                    except StopAsyncIteration:
-                        return
-                yield item
-
-    async def _run(
-        self, input: Any, config: RunnableConfig, options: dict[str, Any]
-    ) -> AsyncGenerator[Any, None]:
-        run = cast("AsyncGenerator[Any, None]", super().astream(input, config, **options))
         with storage_errors():
-            async with aclosing(run) as stream:
-                async for item in stream:
+            async with lease_for_run(self.leases, str(thread)) as lease, aclosing(run) as stream:
+                await self._refuse_second_task(input, config)
+                while True:
+                    # only within the run: our caller's context does not hold the lease
+                    with holding(lease):
+                        try:
+                            item = await anext(stream)
+                        except StopAsyncIteration:
+                            return
                     yield item
+
+    async def _refuse_second_task(self, input: Any, config: RunnableConfig) -> None:
+        """Raise before anything is saved: what one task left must not be taken for another's."""
+        if not isinstance(input, Mapping) or not self._saver(config):
+            return
+        if (await self.aget_state(config)).values.get("base"):
+            raise UsageError(
+                f"thread {config['configurable']['thread_id']} has a task already",
+                hint="resume it without input, or start another thread",
+            )
 
     def stream(self, *_: Any, **__: Any) -> Iterator[Any]:
         """Refuse: the nodes are asynchronous."""
@@ -83,14 +84,19 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         Raises:
             ThreadBusyError: the thread is being run.
         """
-        async with lease_for_run(self.leases, self._thread(config)):
-            return await super().abulk_update_state(config, supersteps)
+        with storage_errors():
+            async with lease_for_run(self.leases, self._thread(config)):
+                return await super().abulk_update_state(config, supersteps)
 
     def bulk_update_state(
         self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """The same for savers that block; `update_state` ends here."""
-        with thread_lease(self.leases, self._thread(config)) as lease, lease.in_use():
+        with (
+            storage_errors(),
+            thread_lease(self.leases, self._thread(config)) as lease,
+            lease.in_use(),
+        ):
             return super().bulk_update_state(config, supersteps)
 
     def _thread(self, config: RunnableConfig) -> str:
@@ -100,6 +106,10 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """The configuration as the run will see it: the graph's, the caller's, a parent's."""
         return ensure_config(merge_configs(self.config, config))
 
+    def _saver(self, config: RunnableConfig) -> Any:
+        """What keeps the checkpoints of a run with this configuration, if anything does."""
+        return config["configurable"].get(LENT_SAVER, self.checkpointer)
+
     def _synchronous(
         self, config: RunnableConfig | None, options: dict[str, Any]
     ) -> RunnableConfig:
@@ -108,7 +118,7 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         wanted = {options.pop("durability", None), merged["configurable"].get(DURABILITY)}
         if "exit" in wanted or options.pop("checkpoint_during", None) is False:
             raise UsageError("durability 'exit' loses work on a crash; use 'sync'")
-        saver = merged["configurable"].get(LENT_SAVER, self.checkpointer)
+        saver = self._saver(merged)
         durability = "sync" if saver else "async"  # LangGraph fails at `sync` without a saver
         chosen = {**merged["configurable"], DURABILITY: durability}
         if not (saver or chosen.get("thread_id")):

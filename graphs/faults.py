@@ -31,7 +31,7 @@ def storage_error(error: BaseException) -> StorageError | None:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         hint = HINTS.get(code, "")
-        return StorageError(f"a database in SENTIENT_HOME cannot be used: {error}", hint=hint)
+        return StorageError(f"a database of threads cannot be used: {error}", hint=hint)
     if isinstance(error, psycopg.Error):
         return StorageError(
             f"the checkpoints in Postgres cannot be used: {error}", hint="see whether it runs"

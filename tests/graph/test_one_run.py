@@ -11,6 +11,7 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
+from samples import Repo
 
 from checkpoints.lease import ThreadBusyError, is_leased, thread_lease
 from graphs.durable import DURABILITY, DurableGraph
@@ -163,6 +164,17 @@ async def test_run_without_thread_gives_a_lease_of_its_own_back(gate: Gate) -> N
     assert (await gate.graph.copy({"checkpointer": None}).ainvoke({"log": []}))["log"]
     [record] = gate.leases.glob("*.json")
     assert not is_leased(gate.leases, json.loads(record.read_text())["thread"])
+
+
+async def test_run_with_another_task_on_a_thread_that_has_one_is_refused(
+    engine_graph: Any, repo: Repo
+) -> None:
+    config: RunnableConfig = {"configurable": {"thread_id": "one-task"}}
+    await engine_graph.ainvoke({"source": str(repo())}, config, interrupt_after=["prepare"])
+    before = await engine_graph.aget_state(config)
+    with pytest.raises(UsageError, match="one-task has a task already"):
+        await engine_graph.ainvoke({"source": str(repo()), "approve": True}, config)
+    assert (await engine_graph.aget_state(config)).config == before.config
 
 
 async def test_run_synchronously_is_refused(gate: Gate) -> None:

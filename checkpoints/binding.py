@@ -203,11 +203,20 @@ class Binding(Generic[D]):
         if self._desktop is None:
             return None
         head = secrets.token_hex(8)
-        if not await self._desktops.turn(self._desktop, self.mark, head):
+        if not await self._turn_into(self._desktop, head):
             await self.confirm()
-            if not await self._desktops.turn(self._desktop, self.mark, head):
+            if not await self._turn_into(self._desktop, head):
                 raise self._taken_over()
         return DesktopRef(id=self._desktop.id, snapshot=await self._desktop.snapshot(), head=head)
+
+    async def _turn_into(self, desktop: D, head: str) -> bool:
+        """Whether the mark is `head` now; a lost answer to our own rename is asked for again."""
+        try:
+            if await self._desktops.turn(desktop, self.mark, head):
+                return True
+        except self._desktops.lost:
+            pass
+        return await self._desktops.marks(desktop) == [head]
 
     async def confirm(self) -> None:
         """Put the mark back where something inside the desktop has removed it.

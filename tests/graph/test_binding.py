@@ -173,6 +173,19 @@ async def test_binding_answer_to_its_own_rename_lost_is_no_other_moment(thread: 
     assert thread.restored == []
 
 
+async def test_binding_answer_to_its_sealing_lost_is_no_other_holder(thread: Thread) -> None:
+    lease = thread.lease()
+    desktops = thread.made(LosesAnswers)
+    desktops.lose = False
+    binding = thread.binding(lease, await thread.sealed(lease), desktops=desktops)
+    await binding.open("act")
+    desktops.lose = True
+    ref = await binding.seal()
+    assert ref is not None
+    again = await thread.binding(thread.lease(), ref).open("tester")
+    assert (again.id, thread.restored) == (ref["id"], [])
+
+
 async def test_binding_run_whose_desktop_another_machine_replaced_is_over(thread: Thread) -> None:
     here, elsewhere = thread.lease(), thread.lease("elsewhere")
     ref = await thread.sealed(here)

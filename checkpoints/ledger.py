@@ -54,6 +54,11 @@ class Ledger:
             row = {"id": thread_id, **values, "updated": now()}
             database.table("threads").upsert(row, pk="id")
 
+    def ensure_thread(self, thread_id: str) -> None:
+        """Give a thread a line if it has none: what is recorded for it is somebody's."""
+        with self._file.writing() as database:
+            _ensure_thread(database, thread_id)
+
     def thread(self, thread_id: str) -> Row | None:
         """A thread's line, or None."""
         rows = self._file.rows("select * from threads where id = ?", [thread_id])

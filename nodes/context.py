@@ -119,6 +119,7 @@ class Step:
         return taken
 
     async def _record_snapshot(self, snapshot: str, desktop: str, changed: Any) -> None:
+        await self.record(self.services.ledger.ensure_thread, self.thread)
         await self.record(
             self.services.ledger.inventory.save_snapshot,
             snapshot,

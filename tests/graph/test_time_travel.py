@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, ToolCall
 from samples import CALC, CALCULATOR, write_files
 from scripted_model import Script, call, scripted_model
 
+from checkpoints.ledger import Ledger
 from checkpoints.sqlite import open_saver
 from graphs.engineering import make_graph
 from nodes.desktops import OWNER
@@ -108,7 +109,7 @@ async def test_files_alone_can_be_taken_from_another_checkpoint(past: Past) -> N
     assert await past.file() == FILES[0]
 
 
-async def test_copied_thread_travels_without_the_original(past: Past) -> None:
+async def test_copied_thread_travels_without_the_original(past: Past, settings: Settings) -> None:
     first, *_, last = past.before("act")
     await past.graph.ainvoke(None, last.config, interrupt_after=["act"])
     await past.graph.checkpointer.acopy_thread(THREAD, "travel-copied")
@@ -116,6 +117,9 @@ async def test_copied_thread_travels_without_the_original(past: Past) -> None:
     await past.graph.ainvoke(None, at, interrupt_after=["act"])
     assert await past.file("travel-copied") == FILES[1]
     assert await past.file(THREAD) == FILES[4]
+    ledger = Ledger(settings.home / "ledger.db")
+    assert ledger.thread("travel-copied"), "or its snapshots would be nobody's"
+    ledger.close()
 
 
 async def test_replay_after_the_desktop_is_lost_starts_from_its_files(

@@ -34,8 +34,9 @@ from sentient_desktop.operations.telemetry import Telemetry
 from sentient_desktop.owners import Owners
 from sentient_desktop.sandbox.boot import Spawner
 from sentient_desktop.sandbox.factory import JailFactory
-from sentient_desktop.sandbox.probe import ProbeReport, probe_with
+from sentient_desktop.sandbox.probe import probe_with
 from sentient_desktop.sandbox.runtime import ensure_template
+from sentient_desktop.sandbox.strays import end_strays
 from sentient_desktop.settings import Settings
 from sentient_desktop.state import read_state, write_state
 from sentient_desktop.store.layers import LayerStore
@@ -102,17 +103,6 @@ def _border(settings: Settings, spawner: Spawner) -> Border:
     return Border(Outside(private, hosts), uplinks)
 
 
-async def _probe(
-    spawner: Spawner, factory: JailFactory, means: Cgroups, data_dir: Path
-) -> ProbeReport:
-    """Probe in a control group, if there are any: what a kill meanwhile leaves is the sweep's."""
-    try:
-        groups = await asyncio.to_thread(means.enclose, "probe")
-        return await probe_with(spawner, factory, data_dir, groups)
-    finally:
-        await asyncio.to_thread(means.release, "probe")
-
-
 @asynccontextmanager
 async def open_fleet(
     settings: Settings, spawner: Spawner, means: Cgroups, telemetry: Telemetry, owners: Owners
@@ -127,9 +117,10 @@ async def open_fleet(
     layers = LayerStore(data_dir / "layers")
     await asyncio.to_thread(sweep, registry, data_dir / "desktops", layers)
     await asyncio.to_thread(means.sweep)
+    await asyncio.to_thread(end_strays, data_dir)
     template = await asyncio.to_thread(ensure_template, data_dir / "templates")
     factory = JailFactory(template, layers, settings.limits)
-    report = await _probe(spawner, factory, means, data_dir)
+    report = await probe_with(spawner, factory, data_dir)
     if not report.ok:
         raise ProbeError(report.detail)
     disks = "overlay" if report.overlay else "copy"

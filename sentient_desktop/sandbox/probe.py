@@ -7,7 +7,6 @@ is refused (typically when the data folder itself lies on an overlay, inside a c
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +38,7 @@ class ProbeReport:
 
 
 async def _boot_once(
-    spawner: Spawner,
-    factory: JailFactory,
-    folder: Path,
-    uids: range | None,
-    *,
-    overlay: bool,
-    groups: Sequence[str],
+    spawner: Spawner, factory: JailFactory, folder: Path, uids: range | None, *, overlay: bool
 ) -> None:
     """Boot and end one jail; as root, over a layer that another uid wrote.
 
@@ -68,20 +61,16 @@ async def _boot_once(
             uid=uid,
             log=folder / "probe.log",
             on_exit=lambda _pid, _status: None,
-            groups=groups,
         )
         await jail.stop()
     finally:
         remove_tree(home)
 
 
-async def probe_with(
-    spawner: Spawner, factory: JailFactory, folder: Path, groups: Sequence[str] = ()
-) -> ProbeReport:
+async def probe_with(spawner: Spawner, factory: JailFactory, folder: Path) -> ProbeReport:
     """Try jails on ``folder`` until one boots: overlay before copies, the wheel's program first.
 
     What passed is what desktops will use; the choice of the program is made for this process.
-    ``groups`` are the cgroup.procs files the jails are born into.
     """
     complaints: list[str] = []
     try:
@@ -92,7 +81,7 @@ async def probe_with(
         choose(program)
         for overlay in (True, False):
             try:
-                await _boot_once(spawner, factory, folder, uids, overlay=overlay, groups=groups)
+                await _boot_once(spawner, factory, folder, uids, overlay=overlay)
             except BootError as error:
                 complaints.append(str(error))
                 continue

@@ -20,6 +20,8 @@ from sentient_desktop import stop_server
 from sentient_desktop.state import read_state
 
 MAIN = [sys.executable, "-c", "from sentient.cli import main; main()"]
+HEARING = ["env", "--default-signal=INT"]
+"""Shells start what they put in the background, this suite perhaps, with SIGINT ignored."""
 SLOW_TEST = "import time\n\n\ndef test_slow():\n    time.sleep({})\n"
 PIPE = subprocess.PIPE
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -38,7 +40,7 @@ def start(home: Path) -> Iterator[Start]:
         given: str = "",
     ) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [*MAIN, *arguments],
+            [*HEARING, *MAIN, *arguments],
             env={**os.environ, "SENTIENT_HOME": str(home), **(env or {})},
             stdin=PIPE, stdout=out, stderr=err, text=True, start_new_session=True,
         )  # fmt: skip

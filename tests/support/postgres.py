@@ -4,6 +4,7 @@ The binaries come from a wheel. Postgres refuses to be root, so root starts it a
 """
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,9 @@ from samples import ROOT
 
 SOCKET = ".s.PGSQL.5432"
 
+NAMED = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
+"""Postgres also refuses to be a user without a name, as they are in some containers."""
+
 
 def installed() -> Path:
     """Where the wheel has put Postgres; it is found, not imported: importing it makes folders."""
@@ -28,6 +32,10 @@ def installed() -> Path:
     assert spec is not None
     assert spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0]) / "pginstall"
+
+
+def _has_a_name(uid: int) -> bool:
+    return any(user.pw_uid == uid for user in pwd.getpwall())
 
 
 class Postgres:
@@ -50,7 +58,7 @@ class Postgres:
     def _command(self, program: str, *arguments: str) -> list[str]:
         command = [str(installed() / "bin" / program), *arguments]
         if os.geteuid() != 0:
-            return command
+            return command if _has_a_name(os.geteuid()) else [*NAMED, *command]
         launcher = [sys.executable, str(ROOT / "tests/support/other_user.py"), "nobody"]
         return [*launcher, str(installed()), str(self.folder), "--", *command]
 

@@ -42,7 +42,7 @@ def find_mapped(pids: Iterable[int], disk: Path) -> set[str] | None:
     found: set[str] = set()
     for pid in pids:
         try:
-            lines = Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape").split("\n")
+            lines = _read_maps(pid).split("\n")
         except ProcessLookupError:
             continue
         except OSError:
@@ -65,3 +65,17 @@ def find_mapped(pids: Iterable[int], disk: Path) -> set[str] | None:
             return None
         on_disk.add(path)
     return on_disk
+
+
+def _read_maps(pid: int) -> str:
+    """Return a process's mappings as its living threads show them.
+
+    That thread which is the process may be dead, and shows none then.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    for thread in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        if text := (thread / "maps").read_text(errors="surrogateescape"):
+            return text
+    return ""

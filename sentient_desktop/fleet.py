@@ -362,10 +362,13 @@ def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
         if not (folder / record.id).is_dir():
             registry.delete(record)
     for snapshot in registry.snapshots():
-        if not all(layers.path(name).is_dir() for name in snapshot.layers):
+        missing = [name for name in snapshot.layers if not layers.path(name).is_dir()]
+        if missing and missing[-1] == snapshot.layers[-1]:
             # its commit was reported as failed, yet it was in SQLite's log
             _log.error("snapshot %s is incomplete and forgotten", snapshot.id)
             registry.delete(snapshot)
+        elif missing:
+            _log.error("snapshot %s is damaged: it lacks %s", snapshot.id, ", ".join(missing))
     layers.keep_only(_layers_of(registry.desktops()) | _layers_of(registry.snapshots()))
 
 

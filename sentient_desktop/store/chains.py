@@ -5,7 +5,8 @@ are merged into one later, and the rows of all snapshots that stand on them are 
 transaction. Which, their weights say: small ones often, large ones seldom, so that every file is
 copied only a few times however many snapshots follow. Desktops keep the chain they were booted on,
 mounted as it is; what is captured of them later stands on the merged layer. A crash in between
-leaves a layer without a row: the sweep's.
+leaves a layer without a row: the sweep's. A commit that failed, or nobody waited for, may yet be in
+the registry: its layer stays until the next start, which reads what the rows say.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ class Chains:
         self._sweeping = sweeping
         self._merging = asyncio.Lock()
         self._merged: dict[Layers, str] = {}
+        self._unsure: set[str] = set()
         self._weights: dict[str, int] = {}
         self._waiting: asyncio.Queue[list[str]] = asyncio.Queue()
 
@@ -78,7 +80,7 @@ class Chains:
         self._merged = {
             run: name for run, name in self._merged.items() if name in wanted or run[-1] in wanted
         }
-        kept = set(self._merged.values())
+        kept = {*self._merged.values(), *self._unsure}
         self._weights = {n: w for n, w in self._weights.items() if n in wanted or n in kept}
         return kept
 
@@ -130,7 +132,9 @@ class Chains:
             for record in self._snapshots.values()
             if (layers := _replace(record.layers, run, name)) != record.layers
         ]
+        self._unsure.add(name)
         await asyncio.to_thread(self._registry.save, *changed)
+        self._unsure.remove(name)
         self._snapshots.update((record.id, record) for record in changed)
         self._merged[run] = name
 

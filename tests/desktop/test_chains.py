@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -58,6 +60,12 @@ class House:
 
     def rows(self) -> dict[str, list[str]]:
         return {record.id: record.layers for record in self.registry.snapshots()}
+
+    def missing(self) -> set[str]:
+        """Layers that rows in the registry or in memory name and that are not there."""
+        records = [*self.registry.snapshots(), *self.snapshots.values()]
+        named = {name for record in records for name in record.layers}
+        return {name for name in named if not self.layers.path(name).is_dir()}
 
 
 @pytest.fixture
@@ -120,6 +128,50 @@ async def test_merge_that_fails_leaves_the_chain_as_it_is(house: House) -> None:
     async with house.merging():
         await asyncio.sleep(0.3)
     assert house.rows() == before
+
+
+async def test_merge_whose_commit_was_reported_as_failed_keeps_the_layer_rows_may_name(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, tried = house.registry.save, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def commit_and_fail(*records: SnapshotRecord) -> None:
+        save(*records)
+        loop.call_soon_threadsafe(tried.set)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(house.registry, "save", commit_and_fail)
+    house.chains.note(house.chain)
+    async with house.merging():
+        await tried.wait()
+        await asyncio.sleep(0.1)
+    await house.sweep()
+    assert house.rows()["whole"] != house.chain
+    assert house.missing() == set()
+
+
+async def test_merge_cancelled_while_it_commits_keeps_the_layer_rows_may_name(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, begun, ended = house.registry.save, asyncio.Event(), asyncio.Event()
+    loop, cancelled = asyncio.get_running_loop(), threading.Event()
+
+    def commit_late(*records: SnapshotRecord) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        cancelled.wait()
+        save(*records)
+        loop.call_soon_threadsafe(ended.set)
+
+    monkeypatch.setattr(house.registry, "save", commit_late)
+    house.chains.note(house.chain)
+    async with house.merging():
+        await begun.wait()
+    await house.sweep()
+    cancelled.set()
+    await ended.wait()
+    assert house.rows()["whole"] != house.chain
+    assert house.missing() == set()
 
 
 async def test_heavy_layer_at_the_bottom_is_not_merged_with_light_ones(house: House) -> None:

@@ -169,6 +169,22 @@ async def test_snapshot_whose_layer_was_given_up_is_forgotten_at_start(
     assert (await desktop.commands.run("echo whole")).stdout == "whole\n"
 
 
+async def test_snapshot_that_lacks_a_lower_layer_is_damage_and_not_forgotten_at_start(
+    folder: Path, options_for: Any
+) -> None:
+    options = options_for(ensure_server(folder))
+    desktop = await AsyncSandbox.create("base", **options)
+    await desktop.create_snapshot(mode="filesystem")
+    (layer,) = (folder / "layers").iterdir()
+    later = await desktop.create_snapshot(mode="filesystem")
+    stop_server(folder)
+    remove_tree(layer)
+    ensure_server(folder)
+    (left,) = await AsyncSandbox.list_snapshots(**options).next_items()
+    assert left.snapshot_id == later.snapshot_id
+    assert f"it lacks {layer.name}" in (folder / "server.jsonl").read_text()
+
+
 async def test_addresses_are_routed_as_e2b_does(folder: Path, options_for: Any) -> None:
     endpoint = ensure_server(folder)
     desktop = await AsyncSandbox.create("base", **options_for(endpoint))

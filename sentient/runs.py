@@ -95,13 +95,8 @@ class Runs:
             if answer is not None and ending.kind != "waiting":
                 hint = f"see: sentient show {thread}"
                 raise UsageError(f"thread {thread} asks no question now", hint=hint)
-            if ending.kind == "finished":
-                report = ending.state["report"]  # a rewind that died may have said otherwise
-                self.ledger.save_thread(thread, status=report["status"], detail=report["summary"])
-                return ending
-            if ending.kind == "waiting" and answer is None:
-                self.ledger.save_thread(thread, status="waiting", detail=ending.question["kind"])
-                return ending
+            if ending.kind == "finished" or (ending.kind == "waiting" and answer is None):
+                return self._written_down(thread, ending)  # a rewind that died said otherwise
             given: Any = None if ending.state else self.ledger.input(str(row["id"]))
             if answer is not None:
                 given = Command(resume=read_answer(ending.question, answer))
@@ -165,7 +160,20 @@ class Runs:
                 with suppress(sqlite3.Error):  # it is said already that a database fails
                     self.ledger.save_thread(thread, status="failed", detail=str(error.args[0]))
                 raise
-            return await read_ending(graph, thread)
+            return self._written_down(thread, await read_ending(graph, thread))
+
+    def _written_down(self, thread: str, ending: Ending) -> Ending:
+        """The ending, with the ledger saying the same of its thread.
+
+        The node that ended it may have said so before this resume began: killed after its writes
+        were saved and before their checkpoint was, it does not run again.
+        """
+        if ending.kind == "finished":
+            report = ending.state["report"]
+            self.ledger.save_thread(thread, status=report["status"], detail=report["summary"])
+        elif ending.kind == "waiting":
+            self.ledger.save_thread(thread, status="waiting", detail=ending.question["kind"])
+        return ending
 
     async def _is_unstarted(self, thread: str) -> bool:
         async with open_graph(self.settings) as graph:

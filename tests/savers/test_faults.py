@@ -193,25 +193,27 @@ async def test_run_every_operation_fails_once_each_run_is_resumed_to_the_same_pa
     assert failed >= 0.9 * (number - 1)
 
 
+@pytest.mark.parametrize("channel", ["plan", "report"])
 async def test_run_stopped_between_writes_and_their_checkpoint_is_not_finished(
-    settings: Settings, source: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, source: Path, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:
-    put = sqlite.SqliteSaver.aput
+    put, thread = sqlite.SqliteSaver.aput, f"between-{channel}"
 
-    async def fails_after_planner(self: Any, given: Any, checkpoint: Any, *more: Any) -> Any:
-        if "plan" in checkpoint["channel_values"]:
+    async def fails_after_its_node(self: Any, given: Any, checkpoint: Any, *more: Any) -> Any:
+        if channel in checkpoint["channel_values"]:
             raise sqlite3.OperationalError("disk I/O error")
         return await put(self, given, checkpoint, *more)
 
     runs = Runs(settings)
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite.SqliteSaver, "aput", fails_after_planner)
+        patch.setattr(sqlite.SqliteSaver, "aput", fails_after_its_node)
         with pytest.raises(StorageError, match="disk I/O error") as failed:
-            await runs.start({"source": str(source)}, "between", lambda _: None)
-    assert failed.value.thread == "between"
-    assert (await runs.look("between")).kind == "stopped"
-    assert (await patched(settings, "between", source)).count("+# one line, once") == 1
-    await forget(settings, runs.ledger, "between")
+            await runs.start({"source": str(source)}, thread, lambda _: None)
+    assert failed.value.thread == thread
+    assert (await runs.look(thread)).kind == "stopped"
+    assert (await patched(settings, thread, source)).count("+# one line, once") == 1
+    assert runs.row(thread)["status"] == "verified"
+    await forget(settings, runs.ledger, thread)
     runs.ledger.close()
 
 

@@ -64,9 +64,11 @@ class Captures:
         return draft
 
     def _look(self, disk: Path) -> Index | None:
-        if not self._overlay or not self._layers.notices_mapped_writes:
+        if not self._overlay:
             return None
         try:
+            if not self._layers.notices_mapped_writes:
+                return None
             index = read_index(disk)
         except OSError as error:
             _log.info("a disk cannot be looked at: %s", error)

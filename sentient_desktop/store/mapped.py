@@ -23,9 +23,15 @@ def notices_mapped_writes(folder: Path) -> bool:
     """Try whether writing to a mapped page moves the change time here; memory file systems fail.
 
     Blocks for more than a tick of the clock.
+
+    Raises:
+        OSError: the disk has no room for one page. The page is on it before it is mapped, because
+            a write through memory that finds no room ends the whole process.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
-        file.truncate(mmap.PAGESIZE)
+        file.write(bytes(mmap.PAGESIZE))
+        file.flush()
+        os.fsync(file.fileno())
         with mmap.mmap(file.fileno(), 0) as memory:
             before, _ = os.fstat(file.fileno()).st_ctime_ns, memory[0]
             time.sleep(TICK_NS / 1e9)

@@ -1,7 +1,10 @@
 """Files in some process's memory: found, and copied again by the next capture."""
 
+import errno
 import mmap
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +16,16 @@ from sentient_desktop.store.mapped import find_mapped
 
 ROOT = Path("/")
 """What this very process sees, as a disk."""
+
+
+FULL = """
+mount -t tmpfs -o size=64k tmpfs "$1" || exit 77
+dd if=/dev/zero of="$1"/big bs=4k 2> /dev/null
+exec "$2" -P -c 'import sys, pathlib; from sentient_desktop.store.mapped import *
+try: notices_mapped_writes(pathlib.Path(sys.argv[1]))
+except OSError as error: print(error.errno)' "$1"
+"""
+"""Asks of a full file system whether it notices writes through memory."""
 
 
 @pytest.fixture
@@ -61,3 +74,15 @@ def test_next_capture_holds_what_may_have_changed_without_a_trace(
     captures.finish(captures.copy(disk, "first", [], lambda: doubtful))
     captures.finish(captures.copy(disk, "second", [], set))
     assert sorted(path.name for path in store.path("second").iterdir()) == held
+
+
+def test_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
+    own = "-m" if os.geteuid() == 0 else "-Urm"
+    program = ["unshare", own, "sh", "-c", FULL, "sh", str(tmp_path), sys.executable]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(
+        program, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    if result.returncode in (1, 77):
+        pytest.skip("this machine lends no namespace for a small file system")
+    assert (result.returncode, result.stdout) == (0, f"{errno.ENOSPC}\n"), result.stderr

@@ -50,9 +50,9 @@ class Runs:
         """
         given = _absolute(given)
         source = given.get("source", "")
+        if thread in self.ledger.half_forgotten():  # its old checkpoints must not come back
+            await forget(self.settings, self.ledger, thread)  # which gives the lease back
         with thread_lease(self.leases, thread):
-            if thread in self.ledger.half_forgotten():  # its old checkpoints must not come back
-                await forget(self.settings, self.ledger, thread)
             known = (await self._read(thread)).state  # before anything is written anywhere
             if known or self.ledger.thread(thread):
                 hint = f"go on with: sentient resume {thread}"

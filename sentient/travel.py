@@ -7,7 +7,8 @@ along: a question is asked again.
 
 * *Rewinding* writes it at the end of the thread, as a branch; the abandoned one stays in history.
 * *Forking* writes it as the first of another thread. Either thread may be pruned or forgotten
-  without the other: channels that are kept as differences are stored whole.
+  without the other: channels that are kept as differences are stored whole. Until it is there, the
+  new thread counts as one that is being forgotten: what a crash leaves is nobody's.
 """
 
 from datetime import UTC, datetime
@@ -18,14 +19,16 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
 from checkpoints.lease import thread_lease
+from checkpoints.ledger import FORGOTTEN
 from nodes.state import State
+from sentient.forgetting import forget
 from sentient.opening import Graph, config_of, open_graph, saver_of
 from sentient.retasking import with_task
 from sentient.runs import Runs
 from sentient.timeline import Moment, Timeline, read_timeline
 from tools.connection import Connection
 from tools.desktop import list_snapshots
-from tools.errors import EnvironmentFaultError, UsageError
+from tools.errors import EnvironmentFaultError, SentientError, UsageError
 
 
 async def rewind(runs: Runs, thread: str, name: str) -> Moment:
@@ -57,6 +60,8 @@ async def fork(runs: Runs, thread: str, name: str, new: str, task: str) -> Momen
         EnvironmentFaultError: the snapshot of its files is gone.
     """
     row = runs.row(thread)
+    if new in runs.ledger.half_forgotten():
+        await forget(runs.settings, runs.ledger, new)
     with thread_lease(runs.leases, new):
         async with open_graph(runs.settings) as graph:
             timeline = await read_timeline(saver_of(graph), thread)
@@ -67,7 +72,14 @@ async def fork(runs: Runs, thread: str, name: str, new: str, task: str) -> Momen
             values = await _values(graph, thread, moment)
             if task:
                 values = with_task(values, task, timeline, moment)
+            runs.ledger.save_thread(new, status=FORGOTTEN)
             await _write(graph, thread, moment, {**values, "owner": new}, config_of(new))
+            try:  # a prune of the original may have come between the look and the writing
+                await check_files(Connection(runs.settings), timeline, moment)
+            except SentientError:
+                await saver_of(graph).adelete_thread(new)
+                runs.ledger.forget_thread(new)
+                raise
         runs.ledger.save_thread(
             new, source=row["source"], task=values.get("task", ""), status="stopped"
         )

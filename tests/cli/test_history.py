@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from samples import CALCULATOR, Run, write_files
 from scripted_model import Script, call, scripted_model
 
 from nodes.desktops import OWNER
-from sentient.opening import config_of, open_graph
+from sentient import travel
+from sentient.opening import config_of, open_graph, saver_of
 from tools.connection import Connection
 from tools.desktop import delete_snapshot, list_desktops
 from tools.settings import Settings
@@ -257,6 +260,56 @@ def test_collected_snapshot_is_an_environment_fault_and_leaves_nothing(
         refused(done, 4, "are gone", lost["snapshot"])
     assert desktops(settings) == []
     assert rows(sentient) == before
+
+
+DYING = """
+import os, sentient.travel as travel
+from sentient.cli import main
+write = travel._write
+async def and_die(*arguments):
+    await write(*arguments)
+    os._exit(9)
+travel._write = and_die
+main()
+"""
+
+
+def test_fork_that_died_shows_nowhere_and_does_not_keep_its_name(
+    sentient: Run, states: list[Any], home: Path
+) -> None:
+    second = checkpoint(states, 1, before="act")
+    free = json.loads(sentient("fork", THREAD, "--from", second, "--json").stdout)["thread"]
+    prefix, number = free.rsplit("fork", 1)
+    died = f"{prefix}fork{int(number) + 1}"
+    command = [sys.executable, "-c", DYING, "fork", THREAD, "--from", second]
+    env = {**os.environ, "SENTIENT_HOME": str(home)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 9, done.stderr
+    refused(sentient("history", died), 2, f"there is no thread {died}")
+    assert died not in sentient("threads", "--json").stdout
+    again = json.loads(sentient("fork", THREAD, "--from", second, "--json").stdout)
+    assert again["thread"] == died
+    assert len(rows(sentient, died)) == 1
+
+
+def test_fork_whose_files_go_while_it_is_written_leaves_nothing(
+    sentient: Run, states: list[Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, third = travel._write, checkpoint(states, 2, before="act")
+
+    async def and_lose_the_files(graph: Any, thread: str, moment: Any, *more: Any) -> None:
+        await write(graph, thread, moment, *more)
+        await delete_snapshot(Connection(settings), moment.snapshot)
+
+    monkeypatch.setattr(travel, "_write", and_lose_the_files)
+    refused(sentient("fork", THREAD, "--from", third, "--thread", "too-late"), 4, "are gone")
+    refused(sentient("history", "too-late"), 2, "there is no thread too-late")
+
+    async def newest() -> Any:
+        async with open_graph(settings) as graph:
+            return await saver_of(graph).aget_tuple(config_of("too-late"))
+
+    assert asyncio.run(newest()) is None
 
 
 def desktops(settings: Settings) -> list[str]:

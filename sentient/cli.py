@@ -6,7 +6,14 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from checkpoints.lease import ThreadBusyError
-from sentient.streams import READER_GONE, Forgiving, abandon, open_missing
+from sentient.streams import (
+    READER_GONE,
+    Forgiving,
+    ReaderGoneError,
+    abandon,
+    answerable_stdout,
+    open_missing,
+)
 from sentient.text import printable
 from tools.errors import ExitCode, SentientError
 
@@ -17,18 +24,22 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     open_missing()
-    stdout = sys.stdout
-    try:
+    with answerable_stdout():
+        stdout = sys.stdout
         try:
-            _run()
-        finally:
-            stdout.flush()  # here, where it can be answered for, not when the interpreter ends
-    except BrokenPipeError:
-        abandon(stdout)
-        sys.exit(READER_GONE)
-    except OSError as error:
-        abandon(stdout)
-        _fail(f"{type(error).__name__}: {error}", ExitCode.ENVIRONMENT)
+            try:
+                _run()
+            finally:
+                stdout.flush()  # here, where it can be answered for, not when the interpreter ends
+        except ReaderGoneError:
+            abandon(stdout)
+            sys.exit(READER_GONE)
+        except KeyboardInterrupt:  # while the output waited for its reader
+            abandon(stdout)
+            _fail("stopped by Ctrl-C", INTERRUPTED)
+        except OSError as error:
+            abandon(stdout)
+            _fail(f"{type(error).__name__}: {error}", ExitCode.ENVIRONMENT)
 
 
 def _run() -> None:
@@ -53,8 +64,6 @@ def _run() -> None:
         _fail(str(error), ExitCode.ENVIRONMENT)
     except ValidationError as error:
         _refuse(error)
-    except KeyboardInterrupt:
-        _fail("stopped by Ctrl-C", INTERRUPTED)
 
 
 def _refuse(error: ValidationError) -> NoReturn:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,17 +14,23 @@ from rich.table import Table
 from nodes.state import Input
 from sentient import desktop_commands, doctor, time_commands
 from sentient.endings import Ending
-from sentient.options import CHECKPOINT_HELP, Checkpoints, Json, Thread, read_settings
+from sentient.options import (
+    CHECKPOINT_HELP,
+    Checkpoints,
+    Json,
+    Thread,
+    read_settings,
+)
 from sentient.progress import Progress
 from sentient.prune_command import prune_command
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Runs, new_thread_id
 from sentient.signals import Stop
-from sentient.streams import READER_GONE, Output, abandon
+from sentient.streams import READER_GONE, ReaderGoneError, abandon, pass_error, passing_on
 from sentient.text import printable
 from sentient.travel import rewind
 from tools.connection import Connection
-from tools.desktop import Desktop, Execution, Sink
+from tools.desktop import Desktop, Execution
 from tools.e2b_sandbox_tool import INTERPRETERS, run_script
 from tools.errors import ExitCode, UsageError
 from tools.patch import apply_to_folder
@@ -136,9 +142,9 @@ def _finish(runs: Runs, ending: Ending, stop: Stop, *, json: bool, apply_to: Pat
         if json:
             print_json({**as_json(ending, patch), "applied": applied})
         else:
-            print_ending(ending, patch, Output(), applied=applied)
+            print_ending(ending, patch, Console(highlight=False, soft_wrap=True), applied=applied)
         sys.stdout.flush()
-    except OSError:  # the terminal or the reader is gone; the thread has it all
+    except (ReaderGoneError, OSError):  # the terminal or the reader is gone; the thread has it all
         abandon(sys.stdout)
         code = code or READER_GONE
     raise typer.Exit(code)
@@ -171,7 +177,7 @@ def show(thread: Thread, checkpoints: Checkpoints = "", json: Json = False) -> N
     if json:
         print_json(as_json(ending, patch))
     else:
-        print_ending(ending, patch, Output())
+        print_ending(ending, patch, Console(highlight=False, soft_wrap=True))
 
 
 @app.command()
@@ -198,25 +204,18 @@ def run(
 
 async def _execute(language: Any, script: str, timeout_s: float, *, quiet: bool) -> Execution:
     connection = Connection(read_settings())
-    async with await Desktop.create(lifecycle="ephemeral", connection=connection) as desktop:
+    async with (
+        await Desktop.create(lifecycle="ephemeral", connection=connection) as desktop,
+        passing_on() as out,
+    ):
         return await run_script(
             desktop,
             language,
             script,
             timeout_s=timeout_s,
-            on_stdout=None if quiet else _pass_on(sys.stdout),
-            on_stderr=None if quiet else _pass_on(sys.stderr),
+            on_stdout=None if quiet else out,
+            on_stderr=None if quiet else pass_error,
         )
-
-
-def _pass_on(stream: TextIO) -> Sink:
-    """Write output as it comes; to a terminal without what could steer it."""
-
-    def write(text: str) -> None:
-        stream.write(printable(text) if stream.isatty() else text)
-        stream.flush()
-
-    return write
 
 
 @app.command("doctor")

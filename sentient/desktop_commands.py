@@ -12,6 +12,7 @@ from e2b_code_interpreter import AsyncSandbox
 
 from sentient.doctor import explain_isolation
 from sentient.reports import print_checks, print_json
+from sentient.streams import pass_error, passing_on
 from sentient.text import printable
 from sentient_desktop.sandbox.remedies import apparmor_profile
 from tools.connection import Connection
@@ -158,26 +159,17 @@ async def _execute(desktop_id: str, command: str, timeout: int) -> int:
     sandbox = await _connect(desktop_id, DEFAULT_LIFE_S)
     with translated("run a command"):
         try:
-            handle = await sandbox.commands.run(
-                command, background=True, timeout=timeout, on_stdout=_out, on_stderr=_err
-            )
-            return int((await handle.wait()).exit_code)
+            async with passing_on() as out:
+                handle = await sandbox.commands.run(
+                    command, background=True, timeout=timeout, on_stdout=out, on_stderr=pass_error
+                )
+                return int((await handle.wait()).exit_code)
         except CommandExitException as failed:
             # A command killed by a signal has the exit code -1, which no process can end with.
             return int(failed.exit_code) if failed.exit_code >= 0 else KILLED
         except TimeoutException:
-            _err(f"no end after {timeout} s: killed\n")
+            pass_error(f"no end after {timeout} s: killed\n")
             return TIMED_OUT
-
-
-def _out(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _err(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
 
 
 def _checked(desktop_id: str) -> str:

@@ -12,8 +12,11 @@ CONTROL = re.compile(
 
 
 def printable(text: object) -> str:
-    """Drop what could steer the terminal: a desktop is hostile, and so is what it prints."""
-    return CONTROL.sub("", str(text))
+    """Drop what could steer the terminal: a desktop is hostile, and so is what it prints.
+
+    Bytes that were no UTF-8 become question marks.
+    """
+    return CONTROL.sub("", str(text)).encode("utf-8", "replace").decode()
 
 
 def plural(count: int, noun: str) -> str:

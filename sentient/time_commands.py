@@ -16,10 +16,17 @@ from sentient.compare import BASE, compare
 from sentient.history import history_rows, print_history
 from sentient.logs import print_story, read_call_log
 from sentient.opening import open_graph
-from sentient.options import CHECKPOINT_HELP, Checkpoints, Json, Thread, read_settings
+from sentient.options import (
+    CHECKPOINT_HELP,
+    Checkpoints,
+    Json,
+    Thread,
+    read_settings,
+)
 from sentient.reports import print_json
 from sentient.runs import Runs
 from sentient.story import tell
+from sentient.streams import Forgiving
 from sentient.text import printable
 from sentient.timeline import Timeline, read_timeline
 from tools.connection import Connection
@@ -86,7 +93,7 @@ def diff(
     patch = asyncio.run(_compared(runs, thread, *span) if span else _delivered(runs, thread))
     if apply:
         apply_to_folder(patch.text, Path(apply))
-        sys.stderr.write(f"applied to {apply}\n")
+        Forgiving(sys.stderr).write(f"applied to {printable(apply)}\n")
     if json:
         files = [file.model_dump() for file in patch.files]
         print_json({"thread": thread, "patch": patch.text, "files": files, "applied": apply})

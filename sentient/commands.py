@@ -20,6 +20,8 @@ from sentient.options import (
     Json,
     Thread,
     read_settings,
+    thread_id,
+    words,
 )
 from sentient.progress import Progress
 from sentient.prune_command import prune_command
@@ -52,8 +54,10 @@ app.command()(time_commands.logs)
 
 @app.command()
 def fix(
-    source: Annotated[str, typer.Argument(help="A folder, a git URL or an archive.")],
-    task: Annotated[str, typer.Option(help="What to do, in words, or @FILE.")] = "",
+    source: Annotated[
+        str, typer.Argument(help="A folder, a git URL or an archive.", callback=words)
+    ],
+    task: Annotated[str, typer.Option(help="What to do, in words, or @FILE.", callback=words)] = "",
     tests: Annotated[str, typer.Option(help="The test command: pytest with arguments.")] = "",
     model: Annotated[str, typer.Option(help="Model name; none = offline engine.")] = "",
     max_attempts: Annotated[int, typer.Option(min=1, max=20, help="Rounds of repair.")] = 3,
@@ -64,7 +68,7 @@ def fix(
     apply: Annotated[
         bool, typer.Option("--apply", help="Write a verified patch to SOURCE.")
     ] = False,
-    thread: Annotated[str, typer.Option(help="Id of the new thread.")] = "",
+    thread: Annotated[str, typer.Option(help="Id of the new thread.", callback=thread_id)] = "",
     checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
@@ -110,7 +114,7 @@ def _task(text: str) -> str:
 def resume(
     thread: Thread,
     answer: Annotated[
-        str | None, typer.Option(help="A word, or JSON, as `sentient show` says.")
+        str | None, typer.Option(help="A word, or JSON, as `sentient show` says.", callback=words)
     ] = None,
     back_to: Annotated[str, typer.Option("--from", help=CHECKPOINT_HELP)] = "",
     apply: Annotated[str, typer.Option(help="Folder to write a verified patch to.")] = "",

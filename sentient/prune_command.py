@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from checkpoints.ledger import Ledger
-from sentient.options import Checkpoints, Json, read_settings
+from sentient.options import Checkpoints, Json, read_settings, thread_ids
 from sentient.prune import Pruned, Wish, prune
 from sentient.reports import print_json
 from sentient.text import plural, printable
@@ -21,7 +21,8 @@ UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 def prune_command(
     threads: Annotated[
-        list[str] | None, typer.Argument(help="Threads to remove whole, ended or with --force.")
+        list[str] | None,
+        typer.Argument(help="Threads to remove whole, ended or with --force.", callback=thread_ids),
     ] = None,
     keep: Annotated[
         Literal["all", "latest"] | None,

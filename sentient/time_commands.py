@@ -22,6 +22,8 @@ from sentient.options import (
     Json,
     Thread,
     read_settings,
+    thread_id,
+    words,
 )
 from sentient.reports import print_json
 from sentient.runs import Runs
@@ -51,8 +53,12 @@ def history(
 def fork(
     thread: Thread,
     checkpoint: Annotated[str, typer.Option("--from", help=CHECKPOINT_HELP)],
-    new: Annotated[str, typer.Option("--thread", help="Id of the new thread.")] = "",
-    task: Annotated[str, typer.Option(help="What the new thread is to do instead.")] = "",
+    new: Annotated[
+        str, typer.Option("--thread", help="Id of the new thread.", callback=thread_id)
+    ] = "",
+    task: Annotated[
+        str, typer.Option(help="What the new thread is to do instead.", callback=words)
+    ] = "",
     checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:

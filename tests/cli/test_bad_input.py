@@ -126,6 +126,31 @@ def test_unknown_thread_is_usage(sentient: Run) -> None:
         expect(sentient(command, "nope"), 2, "there is no thread nope")
 
 
+@pytest.mark.parametrize("thread", ["caf\udce9", "a\x00b", "two\nlines", "\x1b[2J"])
+def test_thread_id_that_can_be_none_is_usage(sentient: Run, repo: Repo, thread: str) -> None:
+    for command in (
+        ["show", thread],
+        ["history", thread],
+        ["logs", thread],
+        ["diff", thread],
+        ["resume", thread],
+        ["fork", thread, "--from", "latest"],
+        ["fork", "nope", "--from", "latest", "--thread", thread],
+        ["fix", str(repo()), "--thread", thread],
+        ["prune", thread],
+    ):
+        done = sentient(*command)
+        expect(done, 2, repr(thread), "is no thread id")
+        assert len(done.stderr.splitlines()) == 1
+    expect_nothing_left(sentient)
+
+
+def test_words_that_are_no_utf8_are_usage(sentient: Run, repo: Repo) -> None:
+    expect(sentient("fix", str(repo()), "--task", "caf\udce9"), 2, "cannot be kept")
+    expect(sentient("fix", "/no/caf\udce9"), 2, "cannot be kept")
+    expect_nothing_left(sentient)
+
+
 def test_run_unknown_language_is_usage(sentient: Run) -> None:
     expect(sentient("run", "cobol", "-"), 2, "neither python nor node")
 

@@ -19,20 +19,16 @@ def main() -> int:
     parser.add_argument("--model-url", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--depth", type=int, default=0, help="kills a thread; 0: one or two")
     parser.add_argument(
-        "--place", action="append", default=[], help="node.stage.point#n: kill there too"
+        "--place", action="append", default=[], help="node.stage.point#n[,...]: kill there too"
     )
     parser.add_argument("--pairs", type=int, default=0, help="resumes, two at once")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
 
     def planner(steps: list[plan.Step]) -> list[plan.Attempt]:
-        if given.depth:
-            drawn = plan.draw_deep(steps, given.seed, given.threads, given.depth)
-        else:
-            drawn = plan.draw(steps, given.seed, given.threads)
-        return [*drawn, *plan.named(steps, given.place, first=given.threads)]
+        drawn = plan.draw(steps, given.seed, given.threads)
+        return [*drawn, *plan.named(given.place, first=given.threads)]
 
     plant()
     preload()

@@ -4,7 +4,6 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
 from typing import NamedTuple
 
 from killing.trace import Blow, Place
@@ -52,41 +51,18 @@ def draw(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
     return attempts
 
 
-def draw_deep(steps: Sequence[Step], seed: int, count: int, depth: int) -> list[Attempt]:
-    """Plan `count` attempts that are killed `depth` times each, further on every time."""
-    rng = random.Random(seed)
-    targets = _targets(steps, rng)
-    attempts = []
-    for number in range(count):
-        indexes = sorted(islice(targets, depth))
-        blows = [Blow(indexes[0], _delay(steps, indexes[0], rng))]
-        for last, index in pairwise(indexes):
-            ahead = max(1, index - _entry(steps, last)) + RESUME_POINTS
-            blows.append(Blow(ahead, _delay(steps, index, rng)))
-        attempts.append(Attempt(number, tuple(blows)))
-    return attempts
-
-
-RESUME_POINTS = 3
-"""Points that a resume passes before it enters a node: the lease, and its line in the ledger."""
-
-
-def named(steps: Sequence[Step], places: Sequence[str], first: int) -> list[Attempt]:
+def named(texts: Sequence[str], first: int) -> list[Attempt]:
     """Attempts for places written `node.stage.point#n`, killed at the n-th time each is reached.
 
-    They are numbered from `first`.
+    Several places with commas between them are one attempt: each kills the next process, which
+    counts from its own start. Attempts are numbered from `first`.
     """
-    attempts = []
-    for number, text in enumerate(places, first):
-        name, _, nth = text.partition("#")
-        found = [i for i, step in enumerate(steps, 1) if name == describe(step.place)]
-        attempts.append(Attempt(number, (Blow(found[int(nth or 1) - 1]),)))
-    return attempts
+    return [Attempt(n, tuple(map(_at, text.split(",")))) for n, text in enumerate(texts, first)]
 
 
-def describe(place: Place) -> str:
-    """A place as `named` takes it, without which time it is."""
-    return f"{place.phase}.{place.point}"
+def _at(place: str) -> Blow:
+    name, _, nth = place.partition("#")
+    return Blow(int(nth or 1), name=name)
 
 
 def phases(steps: Sequence[Step]) -> dict[str, list[int]]:
@@ -143,16 +119,6 @@ def _any_instant(steps: Sequence[Step], rng: random.Random) -> Blow:
     return Blow(0, steps[-1].at_s * rng.random())
 
 
-def _delay(steps: Sequence[Step], number: int, rng: random.Random) -> float | None:
-    return None if rng.random() < 0.5 else _gap(steps, number) * rng.random()
-
-
 def _gap(steps: Sequence[Step], number: int) -> float:
     """Seconds from a point to the next one."""
     return steps[number].at_s - steps[number - 1].at_s if number < len(steps) else 0.01
-
-
-def _entry(steps: Sequence[Step], number: int) -> int:
-    """The number of the point at which the node of this point was entered."""
-    entered = [n for n in range(1, number + 1) if steps[n - 1].place.point == "entered"]
-    return entered[-1] if entered else 1

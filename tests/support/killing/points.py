@@ -9,6 +9,7 @@ import inspect
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,8 @@ class Watch:
         self.signal_fd = -1
         self.node, self.stage = "start", "saving"
         self.effects = 0
+        self.times: Counter[str] = Counter()
+        """How often each place was reached."""
         self.entered: list[str] = []
         self.at_entry: Callable[[str], object] | None = None
         """Called with every node that is entered."""
@@ -57,6 +60,9 @@ class Watch:
                 self.effects += 1
             count = self.trace.note(place, effects=self.effects)
             self.log.append((time.monotonic(), place))
+            self.times[place.name] += 1
+            if self.blow.name:
+                count = self.times[place.name] if place.name == self.blow.name else -1
             if count != self.blow.at:
                 return
             if self.blow.after_s is None:

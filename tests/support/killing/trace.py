@@ -25,6 +25,11 @@ class Place:
         """Node and stage, by which kills are counted."""
         return f"{self.node}.{self.stage}"
 
+    @property
+    def name(self) -> str:
+        """The place as people write it, without which time it is."""
+        return f"{self.phase}.{self.point}"
+
 
 START = Place("start", "saving", "start")
 """Before the first point."""
@@ -80,11 +85,13 @@ class Blow:
     """A kill to be dealt: at a point, counted from the start of the process, or some time after.
 
     `after_s` None: the process kills itself at that very point. Otherwise its parent does, so many
-    seconds after the point was reached; point 0 is the start of the process.
+    seconds after the point was reached; point 0 is the start of the process. With the `name` of a
+    point, written `node.stage.point`, only the times at which that one is reached are counted.
     """
 
     at: int
     after_s: float | None = None
+    name: str = ""
 
 
 def self_kill() -> None:

@@ -72,11 +72,13 @@ async def faulty(tmp_path: Path, home: Path) -> AsyncIterator[Faulty]:
     templates = home / "desktop/templates"
     shutil.copytree(templates, tmp_path / "desktop/templates", symlinks=True)
     server = Faulty(tmp_path)
-    await server.start()
-    yield server
-    await server.stop()
-    server.nursery.close()
-    remove_tree(server.data_dir)
+    try:
+        await server.start()
+        yield server
+        await server.stop()
+    finally:
+        server.nursery.close()
+        remove_tree(server.data_dir)
 
 
 class Scenario:
@@ -168,6 +170,7 @@ async def test_some_storage_calls_that_fail_are_answered_and_survived(
 ) -> None:
     tally = await every(faulty, error, 23)
     assert tally["points"] >= 3
+    assert tally["refused"] >= 1
 
 
 @pytest.mark.long

@@ -34,7 +34,9 @@ while True:
 
 async def look(desktop: AsyncSandbox, round: int, *left_out: str) -> dict[str, Any]:
     command = shlex.join(["python3", "-I", "-c", PROGRAM, ROOT, str(round), *left_out])
-    return json.loads((await desktop.commands.run(command)).stdout)  # type: ignore[no-any-return]
+    found = json.loads((await desktop.commands.run(command)).stdout)
+    assert len(found) > 10
+    return found  # type: ignore[no-any-return]
 
 
 def differing(one: dict[str, Any], two: dict[str, Any]) -> set[str]:
@@ -135,11 +137,15 @@ async def test_pause_by_timeout_keeps_what_was_written_until_then(create: Any) -
     for cycle in range(3):
         await desktop.files.write("/workspace/acknowledged", f"cycle {cycle}")
         command = shlex.join(["python3", "-c", COUNTER])
-        await desktop.commands.run(f"{command} & echo $! > /workspace/pid")
+        await desktop.commands.run(
+            f"rm -f /workspace/counter; {command} & echo $! > /workspace/pid"
+        )
+        await _wait_for_news(desktop, {""})
+        counted = int(await desktop.files.read("/workspace/counter"))
         await desktop.set_timeout(0)
         while (await desktop.get_info()).state.value != "paused":
             await asyncio.sleep(0.02)  # the test's time limit is the bound
         await desktop.connect(timeout=60)
         await desktop.commands.run("kill $(cat /workspace/pid)")
         assert await desktop.files.read("/workspace/acknowledged") == f"cycle {cycle}"
-        assert int(await desktop.files.read("/workspace/counter")) > 0
+        assert int(await desktop.files.read("/workspace/counter")) >= counted

@@ -52,17 +52,19 @@ async def test_server_killed_while_its_probe_starts_leaves_no_child_of_bubblewra
     data_dir.mkdir()
     shutil.copytree(templates, data_dir / "templates", symlinks=True)
     nursery = Nursery()
-    for _ in range(5):
-        nursery.order(data_dir, Blow("probe spawned", "after"))
-        assert nursery.wait_dead() == -signal.SIGKILL
-    nursery.order(data_dir)
-    ready = nursery.wait_ready()
-    assert ready
-    found = left_over(data_dir, ready["ready"], within_s=2)
-    os.kill(ready["ready"], signal.SIGTERM)
-    nursery.wait_dead()
-    nursery.close()
-    remove_tree(data_dir)
+    try:
+        for _ in range(5):
+            nursery.order(data_dir, Blow("probe spawned", "after"))
+            assert nursery.wait_dead() == -signal.SIGKILL
+        nursery.order(data_dir)
+        ready = nursery.wait_ready()
+        assert ready
+        found = left_over(data_dir, ready["ready"], within_s=2)
+        os.kill(ready["ready"], signal.SIGTERM)
+        nursery.wait_dead()
+    finally:
+        nursery.close()
+        remove_tree(data_dir)
     assert not found
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,14 +54,21 @@ def start_server(folder: Path, home: Path) -> Server:
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
-    process.wait(30)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 @pytest.fixture(scope="module")
 def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process, url = start_server(tmp_path_factory.mktemp("agent-server"), home)
-    yield url
-    stop(process)
+    try:
+        yield url
+    finally:
+        stop(process)
 
 
 def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -114,12 +121,14 @@ async def test_agent_server_ended_in_a_step_goes_on_when_it_is_back(
     slow = "import time\n\n\ndef test_slow():\n    time.sleep(6)\n"
     source = repo({**CALCULATOR, "test_slow.py": slow})
     process, url = start_server(tmp_path, home)
-    async with get_client(url=url) as client:
-        thread = (await client.threads.create())["thread_id"]
-        await client.runs.create(thread, "engineering", input={"source": str(source)})
-        await reach(client, thread, ["planner"])
-        await asyncio.sleep(1)
-    stop(process)
+    try:
+        async with get_client(url=url) as client:
+            thread = (await client.threads.create())["thread_id"]
+            await client.runs.create(thread, "engineering", input={"source": str(source)})
+            await reach(client, thread, ["planner"])
+            await asyncio.sleep(1)
+    finally:
+        stop(process)
     process, url = start_server(tmp_path, home)
     try:
         async with get_client(url=url) as client:
@@ -140,14 +149,24 @@ async def reach(client: LangGraphClient, thread: str, following: list[str]) -> N
     raise AssertionError(state)
 
 
+@pytest.fixture
+async def stopped_threads(settings: Settings) -> AsyncIterator[list[str]]:
+    """Names of threads that are left before their end, each with a desktop to be killed."""
+    threads: list[str] = []
+    yield threads
+    killed = [await kill_desktops(Connection(settings), {OWNER: thread}) for thread in threads]
+    assert killed == [1] * len(threads)
+
+
 async def test_agent_server_time_travel_has_the_files_of_each_checkpoint(
-    server: str, repo: Repo, settings: Settings
+    server: str, repo: Repo, settings: Settings, stopped_threads: list[str]
 ) -> None:
     """What LangGraph Studio calls to run again from a checkpoint, to edit one, to copy a thread."""
     wait = {"interrupt_after": ["act"]}
     async with get_client(url=server) as client:
         thread = (await client.threads.create())["thread_id"]
         await client.runs.wait(thread, "engineering", input={"source": str(repo())})
+        stopped_threads.append(thread)
         history = await client.threads.get_history(thread, limit=50)
         [act] = [state for state in history if state["next"] == ["act"]]
         at = act["checkpoint"]
@@ -166,11 +185,10 @@ async def test_agent_server_time_travel_has_the_files_of_each_checkpoint(
         assert await file_of(settings, thread) == f"{CALC}# studio\n"
 
         copied = (await client.threads.copy(thread))["thread_id"]
+        stopped_threads.append(copied)
         await client.runs.wait(copied, "engineering", input=None, checkpoint=at, **wait)
         assert await file_of(settings, copied) == repaired
         assert await file_of(settings, thread) == f"{CALC}# studio\n"
-    for owner in (thread, copied):
-        assert await kill_desktops(Connection(settings), {OWNER: owner}) == 1
 
 
 OTHER = {

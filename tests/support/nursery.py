@@ -226,7 +226,12 @@ class Nursery:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait(10)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:  # a server runs; it dies with its parent
+            self._process.kill()
+            self._process.wait()
+            raise
         self._process.stdout.close()
 
 

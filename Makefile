@@ -37,8 +37,8 @@ test-cloud: setup ## the contract tests against E2B cloud, with your E2B_API_KEY
 bench: setup     ## measure the embedded desktop; ARGS="--quick --only commands --json out.json"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-limits: setup    ## hogs of every kind, by every means this machine has to bound them
-	@$(BIN)/python -m pytest -q -m "long or not long" tests/desktop/test_limits.py
+limits: setup    ## hogs of every kind, by every means this machine has to bound them; every template
+	@$(BIN)/python -m pytest -q -m "long or not long" tests/desktop/test_limits.py tests/desktop/test_templates.py
 
 crash: setup     ## kill -9 at 1,000 instants, 500 pairs of resumes, and the rest; N= PAIRS= SEED=
 	@N="$(N)" PAIRS="$(PAIRS)" SEED="$(SEED)" $(BIN)/python -m pytest -q -s -m long tests/crash/test_kill.py
@@ -49,6 +49,7 @@ retention: setup ## 150 random histories of threads: no snapshot that is needed 
 
 machine: setup   ## 20,000 sequences of changes, pauses, snapshots, restores, forks against a model; resumable
 	@$(BIN)/python tests/desktop/machine_soak.py $(ARGS)
+	@$(BIN)/python -m pytest -q -m long --timeout 1800 tests/desktop/test_incremental.py tests/desktop/test_pool.py
 
 faults: setup    ## every operation of the run's databases fails once; full disks, held locks
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 20000 tests/savers/test_faults.py

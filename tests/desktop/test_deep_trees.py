@@ -45,8 +45,13 @@ async def test_kill_of_a_deep_tree_removes_it_and_spares_the_rest(
     assert list((folder / "desktops").iterdir()) == []
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("depth", "name"), TREES.values(), ids=TREES)
+@pytest.mark.parametrize(
+    ("depth", "name"),
+    [
+        pytest.param(*tree, id=name, marks=[pytest.mark.long] if name != "deep" else [])
+        for name, tree in TREES.items()
+    ],
+)
 async def test_server_restarted_over_deep_trees_starts_and_sweeps_them(
     folder: Path, options_for: Any, depth: int, name: str
 ) -> None:

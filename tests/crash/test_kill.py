@@ -23,6 +23,7 @@ from sentient_desktop import stop_server
 
 SEED = int(os.environ.get("SEED") or 7)
 LONG_THREADS = int(os.environ.get("N") or 1000)
+LONG_BOTH = int(os.environ.get("BOTH") or 200)
 LONG_PAIRS = int(os.environ.get("PAIRS") or 500)
 WORKERS = 2
 
@@ -72,6 +73,7 @@ def described(summary: dict[str, Any]) -> str:
         f"seed {SEED}: {summary['threads']} threads, {summary['kills']} kills"
         f" ({summary['after_effect']} after the first effect), {summary['missed']} came too late,"
         f" {summary['fresh']} threads through fresh interpreters",
+        f"{summary['server_kills']} kills of the server, {summary['both']} of run and server at once",
         f"{summary['seconds']:.0f} s on {os.cpu_count()} cores, a run takes"
         f" {summary['run_s']:.2f} s: {60 * summary['kills'] / summary['seconds']:.0f} kills/min",
         *(f"{count:6d}  {phase}" for phase, count in sorted(summary["phases"].items())),
@@ -107,6 +109,16 @@ def test_a_thousand_killed_runs_end_as_if_undisturbed(campaign: Any) -> None:
     assert summary["after_effect"] >= 0.6 * summary["kills"]
     assert {phase.split(".")[0] for phase in summary["phases"]} == EVERY_NODE
     assert min(summary["phases"].values()) >= 0.03 * min(LONG_THREADS, 1000)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(not LONG_BOTH, reason="BOTH=0")
+def test_runs_killed_with_their_server_three_deep_end_as_if_undisturbed(campaign: Any) -> None:
+    summary = campaign("both", "--both", "--threads", str(LONG_BOTH))
+    assert summary["failures"] == []
+    assert summary["threads"] == LONG_BOTH
+    assert summary["both"] >= LONG_BOTH
 
 
 @pytest.mark.long

@@ -30,6 +30,8 @@ from sentient_desktop.store.registry import POOLED
 SETTLE_S = 5.0
 """How long what was ended may need to be gone."""
 
+SERVER = "-m sentient_desktop serve"
+
 
 @dataclass(frozen=True)
 class Process:
@@ -41,8 +43,11 @@ class Process:
 
     @property
     def kind(self) -> str:
-        """What it is, the same after a restart: the command line without numbers."""
-        orphan = " (orphan)" if self.parent == 1 else ""
+        """What it is, the same after a restart: the command line without numbers.
+
+        A server is nobody's child once the run that started it has ended, and no orphan.
+        """
+        orphan = " (orphan)" if self.parent == 1 and SERVER not in self.command else ""
         return re.sub(r"\d+", "N", self.command.strip())[:100] + orphan
 
 

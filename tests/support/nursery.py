@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,21 +232,6 @@ class Nursery:
             self._process.wait()
             raise
         self._process.stdout.close()
-
-
-def kill_server_later(data_dir: Path, delay_s: float) -> threading.Thread:
-    """SIGKILL whatever server of ``data_dir`` there is after ``delay_s``; join the thread."""
-
-    def kill() -> None:
-        time.sleep(delay_s)
-        try:
-            os.kill(json.loads((data_dir / "server.json").read_text())["pid"], signal.SIGKILL)
-        except (OSError, ValueError):
-            return  # it is not there at this moment
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    return thread
 
 
 if __name__ == "__main__":

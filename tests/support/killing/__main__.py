@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--model-url", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--both", action="store_true", help="kill the server each time as well")
     parser.add_argument(
         "--place", action="append", default=[], help="node.stage.point#n[,...]: kill there too"
     )
@@ -27,7 +28,8 @@ def main() -> int:
     given = parser.parse_args()
 
     def planner(steps: list[plan.Step]) -> list[plan.Attempt]:
-        drawn = plan.draw(steps, given.seed, given.threads)
+        draw = plan.draw_both if given.both else plan.draw
+        drawn = draw(steps, given.seed, given.threads)
         return [*drawn, *plan.named(given.place, first=given.threads)]
 
     plant()

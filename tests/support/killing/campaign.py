@@ -48,6 +48,8 @@ class Summary:
     kills: int = 0
     after_effect: int = 0
     missed: int = 0
+    server_kills: int = 0
+    both: int = 0
     fresh: int = 0
     seconds: float = 0.0
     run_s: float = 0.0
@@ -169,6 +171,8 @@ def _add(
     summary.threads += 1
     summary.fresh += result["fresh"]
     summary.missed += result["missed"]
+    summary.server_kills += result["server_kills"]
+    summary.both += result["both"]
     for kill in result["kills"]:
         summary.kills += 1
         summary.after_effect += kill["after_effect"]

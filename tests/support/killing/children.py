@@ -13,6 +13,7 @@ from pathlib import Path
 
 from killing import points
 from killing.trace import Blow, Place, Trace
+from tools.errors import SentientError
 
 HANG_S = 90.0
 """A child that is still there after so long hangs: it is killed, and that is a failure."""
@@ -92,7 +93,7 @@ def fork(work: Callable[[], None], folder: Path, blow: Blow = NO_BLOW) -> Child:
 
 def _child(work: Callable[[], None], log: Path, begin: Callable[[], None]) -> None:
     """The whole life of a forked child; never returns."""
-    code = 1
+    code = 0
     try:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(out, 1)
@@ -100,9 +101,9 @@ def _child(work: Callable[[], None], log: Path, begin: Callable[[], None]) -> No
         die_with_parent()
         begin()
         work()
-        code = 0
-    except BaseException:  # noqa: BLE001 -- whatever it is, it must not return into the parent's code
+    except BaseException as error:  # noqa: BLE001 -- whatever it is, it must not return into the parent's code
         traceback.print_exc()
+        code = error.exit_code if isinstance(error, SentientError) else 1
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

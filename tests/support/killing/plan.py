@@ -32,6 +32,8 @@ class Attempt:
     number: int
     blows: tuple[Blow, ...]
     fresh: bool = False
+    servers: tuple[float, ...] = ()
+    """How long after the start of each of these processes its server is killed too; if any."""
 
 
 def draw(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
@@ -48,6 +50,27 @@ def draw(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
         if rng.random() < AGAIN:
             blows.append(_any_instant(steps, rng))
         attempts.append(Attempt(number, tuple(blows), fresh=number % FRESH_EVERY == 7))
+    return attempts
+
+
+LEAD_S = 0.3
+"""How long before the run its server is killed at most; as often it is a moment after."""
+
+
+def draw_both(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
+    """Plan `count` attempts in which run and server are killed together, three times each.
+
+    First at work, as `draw` does, then twice at any instant of the resume, while the new server
+    comes up and the run finds its files again.
+    """
+    rng = random.Random(seed)
+    targets = _targets(steps, rng)
+    attempts = []
+    for number in range(count):
+        blows = [_blow(steps, next(targets), rng), *(_any_instant(steps, rng) for _ in range(2))]
+        at = [steps[max(0, blow.at - 1)].at_s + (blow.after_s or 0.0) for blow in blows]
+        servers = tuple(max(0.0, second + rng.uniform(-LEAD_S, LEAD_S)) for second in at)
+        attempts.append(Attempt(number, tuple(blows), number % FRESH_EVERY == 7, servers))
     return attempts
 
 

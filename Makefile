@@ -40,8 +40,8 @@ bench: setup     ## measure the embedded desktop; ARGS="--quick --only commands 
 limits: setup    ## hogs of every kind, by every means this machine has to bound them; every template
 	@$(BIN)/python -m pytest -q -m "long or not long" tests/desktop/test_limits.py tests/desktop/test_templates.py
 
-crash: setup     ## kill -9 at 1,000 instants, 500 pairs of resumes, and the rest; N= PAIRS= SEED=
-	@N="$(N)" PAIRS="$(PAIRS)" SEED="$(SEED)" $(BIN)/python -m pytest -q -s -m long tests/crash/test_kill.py
+crash: setup     ## kill -9 at 1,000 instants, 200 times with the server, 500 pairs of resumes, and the rest; N= BOTH= PAIRS= SEED=
+	@N="$(N)" BOTH="$(BOTH)" PAIRS="$(PAIRS)" SEED="$(SEED)" $(BIN)/python -m pytest -q -s -m long tests/crash/test_kill.py
 	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" --deselect tests/crash/test_kill.py tests/crash tests/cli/test_drain.py tests/cli/test_questions.py tests/graph/test_questions.py tests/project/test_agent_server.py
 
 retention: setup ## 150 random histories of threads: no snapshot that is needed is deleted, and no other stays
@@ -52,7 +52,7 @@ machine: setup   ## 20,000 sequences of changes, pauses, snapshots, restores, fo
 	@$(BIN)/python -m pytest -q -m long --timeout 1800 tests/desktop/test_incremental.py tests/desktop/test_pool.py
 
 faults: setup    ## every operation of the run's databases fails once; full disks, held locks
-	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 20000 tests/savers/test_faults.py
+	@$(BIN)/python -m pytest -q -n 2 --dist load -m "long or not long" --timeout 20000 tests/savers/test_faults.py
 
 fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_deep_trees.py tests/desktop/test_big_transfers.py

@@ -73,7 +73,7 @@ def described(summary: dict[str, Any]) -> str:
         f"seed {SEED}: {summary['threads']} threads, {summary['kills']} kills"
         f" ({summary['after_effect']} after the first effect), {summary['missed']} came too late,"
         f" {summary['fresh']} threads through fresh interpreters",
-        f"{summary['server_kills']} kills of the server, {summary['both']} of run and server at once",
+        f"{summary['server_kills']} kills of the server, {summary['both']} of it and its run",
         f"{summary['seconds']:.0f} s on {os.cpu_count()} cores, a run takes"
         f" {summary['run_s']:.2f} s: {60 * summary['kills'] / summary['seconds']:.0f} kills/min",
         *(f"{count:6d}  {phase}" for phase, count in sorted(summary["phases"].items())),

@@ -69,12 +69,10 @@ class Captures:
         try:
             if not self._layers.notices_mapped_writes:
                 return None
-            index = read_index(disk)
+            return read_index(disk, INDEX_LIMIT)
         except OSError as error:
             _log.info("a disk cannot be looked at: %s", error)
             return None
-        count = sum(len(folder.entries) for folder in index.values())
-        return index if count <= INDEX_LIMIT else None
 
     def _copy_changes(
         self, disk: Path, name: str, below: Sequence[str], index: Index | None

@@ -3,8 +3,10 @@
 import errno
 import os
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
+from sentient_desktop.store.beneath import entry_beneath, opened
 from sentient_desktop.store.delta import Delta
 from sentient_desktop.store.index import OPAQUE
 
@@ -21,14 +23,17 @@ def write_delta(delta: Delta, source: Path, target: Path) -> None:
     for path in folders:
         (target / path).mkdir(mode=0o700)
     linked: dict[int, Path] = {}
-    for path in delta.files:
-        _copy_entry(source / path, target / path, linked)
-    owner = source.lstat()
-    for path in delta.whiteouts:
-        os.mknod(target / path, stat.S_IFCHR, os.makedev(0, 0))
-        _own(target / path, owner)
-    for path in reversed(folders):  # the attributes last: writing into a folder changes its times
-        _copy_attributes(source / path, target / path, opaque=path in delta.opaque)
+    with opened(source) as root:
+        for path in delta.files:
+            with entry_beneath(root, path) as entry:
+                _copy_entry(entry, target / path, linked)
+        owner = os.fstat(root)
+        for path in delta.whiteouts:
+            os.mknod(target / path, stat.S_IFCHR, os.makedev(0, 0))
+            _own(target / path, owner)
+        for path in reversed(folders):  # the attributes last: writing into one changes its times
+            with entry_beneath(root, path) if path else nullcontext(source) as entry:
+                _copy_attributes(entry, target / path, opaque=path in delta.opaque)
 
 
 def _copy_entry(source: Path, target: Path, linked: dict[int, Path]) -> None:
@@ -52,8 +57,11 @@ def _copy_entry(source: Path, target: Path, linked: dict[int, Path]) -> None:
 
 def _copy_content(source: Path, target: Path, size: int) -> None:
     """Copy what a file holds, holes left out; file systems that can share blocks do."""
-    reading = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NOATIME | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NOATIME | os.O_CLOEXEC
+    reading = os.open(source, flags | os.O_NONBLOCK)  # whatever took its place meanwhile
     try:
+        if not stat.S_ISREG(os.fstat(reading).st_mode):
+            raise OSError(errno.ESTALE, "it is another file now", str(source))
         writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(writing, size)
@@ -67,7 +75,10 @@ def _copy_content(source: Path, target: Path, size: int) -> None:
                     raise
                 end = os.lseek(reading, at, os.SEEK_HOLE)
                 while at < end:
-                    at += os.copy_file_range(reading, writing, end - at, at, at)
+                    count = os.copy_file_range(reading, writing, end - at, at, at)
+                    if not count:
+                        raise OSError(errno.ESTALE, "it was cut off meanwhile", str(source))
+                    at += count
         finally:
             os.close(writing)
     finally:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sentient_desktop.store.beneath import open_beneath, opened
+
 TICK_NS = 20_000_000
 """No clock that file systems take their times from stands still for longer."""
 
@@ -38,28 +40,35 @@ Index = dict[str, Folder]
 """Every folder below a root, by its path from there; the root's own is ""."""
 
 
-def read_index(root: Path) -> Index:
-    """Look at everything below ``root``, where nothing may move meanwhile.
+def read_index(root: Path, limit: int) -> Index | None:
+    """Look at everything below ``root``, where nothing should move meanwhile.
+
+    None when it is more than ``limit`` entries, which are not all looked at then.
 
     Raises:
-        OSError: a folder cannot be read, or a path is longer than the kernel takes.
+        OSError: a folder cannot be read, moved, or has a path longer than the kernel takes.
     """
     now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    index = {"": Folder(_mark(root.lstat(), now), is_opaque(str(root)))}
-    waiting = [("", str(root))]
-    while waiting:
-        path, place = waiting.pop()
-        entries = index[path].entries
-        with os.scandir(place) as listing:
-            for entry in listing:
-                status = entry.stat(follow_symlinks=False)
-                if not stat.S_ISDIR(status.st_mode):
-                    entries[entry.name] = _mark(status, now)
-                    continue
-                entries[entry.name] = FOLDER
-                below = join(path, entry.name)
-                index[below] = Folder(_mark(status, now), is_opaque(entry.path))
-                waiting.append((below, entry.path))
+    index: Index = {}
+    count, waiting = 0, [""]
+    with opened(root) as top:
+        while waiting:
+            path = waiting.pop()
+            fd = open_beneath(top, path, os.O_RDONLY)
+            try:
+                folder = index[path] = Folder(_mark(os.fstat(fd), now), is_opaque(fd))
+                with os.scandir(fd) as listing:
+                    for entry in listing:
+                        if (count := count + 1) > limit:
+                            return None
+                        status = entry.stat(follow_symlinks=False)
+                        if stat.S_ISDIR(status.st_mode):
+                            folder.entries[entry.name] = FOLDER
+                            waiting.append(join(path, entry.name))
+                        else:
+                            folder.entries[entry.name] = _mark(status, now)
+            finally:
+                os.close(fd)
     return index
 
 
@@ -81,10 +90,10 @@ def is_whiteout(status: os.stat_result) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def is_opaque(path: str) -> bool:
-    """Whether a folder hides all that lies below it."""
+def is_opaque(folder: str | int) -> bool:
+    """Whether a folder, given by path or descriptor, hides all that lies below it."""
     try:
-        return os.getxattr(path, OPAQUE, follow_symlinks=False) == b"y"
+        return os.getxattr(folder, OPAQUE, follow_symlinks=isinstance(folder, int)) == b"y"
     except OSError:
         return False
 

@@ -19,7 +19,7 @@ from sentient_desktop.errors import DiskError
 from sentient_desktop.sandbox.argv import MOUNT_POINTS
 from sentient_desktop.store.mapped import notices_mapped_writes
 from sentient_desktop.store.trees import (
-    copy_tree,
+    copy_live_tree,
     count_files,
     flush,
     flush_names,
@@ -143,7 +143,7 @@ class LayerStore:
         """
         name = name or new_name()
         unfinished = self.unfinished(name)
-        copy_tree(source, unfinished)
+        copy_live_tree(source, unfinished)
         return name, unfinished
 
     def finish(self, name: str, unfinished: Path) -> None:

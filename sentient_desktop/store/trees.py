@@ -15,6 +15,7 @@ import subprocess
 from pathlib import Path
 
 from sentient_desktop.errors import DiskError
+from sentient_desktop.sandbox.argv import find_masked, find_top_dirs
 from sentient_desktop.sandbox.bubblewrap import chosen_program
 
 _STATUS = {errno.ENAMETOOLONG: 400, errno.ENOSPC: 507, errno.EDQUOT: 507}
@@ -35,6 +36,28 @@ def copy_tree(source: Path, target: Path) -> None:
     if result.returncode and os.geteuid() != 0:
         remove_tree(target)
         result = run_tool([*own_everything(), *command])
+    if result.returncode:
+        remove_tree(target)
+        raise failure("the disk could not be copied", result)
+
+
+def copy_live_tree(source: Path, target: Path) -> None:
+    """Copy a desktop's tree like copy_tree(), where only the two folders and programs can be seen.
+
+    ``cp`` opens folders by their paths, so that a guest that moves meanwhile could have it follow
+    a link to anywhere.
+
+    Raises:
+        DiskError: it cannot be copied; nothing is left at ``target``.
+        OSError: the same.
+    """
+    target.mkdir(mode=0o700)
+    command = ["cp", "-a", "--reflink=auto", "--", f"{source}/.", str(target)]
+    result = run_tool([*_confined(source, target, owning=False), *command])
+    if result.returncode and os.geteuid() != 0:
+        remove_tree(target)
+        target.mkdir(mode=0o700)
+        result = run_tool([*_confined(source, target, owning=True), *command])
     if result.returncode:
         remove_tree(target)
         raise failure("the disk could not be copied", result)
@@ -104,6 +127,25 @@ def own_everything() -> list[str]:
         chosen_program(), "--unshare-user", "--uid", "0", "--gid", "0",
         "--cap-add", "CAP_DAC_OVERRIDE", "--dev-bind", "/", "/", "--die-with-parent", "--",
     ]  # fmt: skip
+
+
+def _confined(source: Path, target: Path, *, owning: bool) -> list[str]:
+    """Return the prefix that runs a program where it finds two folders, by their own paths.
+
+    With ``owning`` it may read all that is this user's own, like own_everything().
+    """
+    prefix = [chosen_program(), "--die-with-parent", "--ro-bind", "/usr", "/usr"]
+    if os.geteuid() == 0:
+        prefix += ["--cap-add", "ALL"]
+    elif owning:
+        prefix += ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_DAC_OVERRIDE"]
+    for path in find_masked():
+        prefix += ["--tmpfs", path]
+    for name, place in find_top_dirs():
+        prefix += ["--ro-bind", place, f"/{name}"]
+    own_files = ["--ro-bind", "/proc/self/fd", "/proc/self/fd"]  # by which libc changes modes
+    folders = ["--ro-bind", str(source), str(source), "--bind", str(target), str(target)]
+    return [*prefix, *own_files, *folders, "--chdir", "/", "--"]
 
 
 def run_tool(command: list[str]) -> subprocess.CompletedProcess[bytes]:

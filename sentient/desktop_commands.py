@@ -12,6 +12,7 @@ from e2b_code_interpreter import AsyncSandbox
 
 from sentient.doctor import explain_isolation
 from sentient.reports import print_checks, print_json
+from sentient.signals import Stop
 from sentient.streams import pass_error, passing_on
 from sentient.text import printable
 from sentient_desktop.sandbox.remedies import apparmor_profile
@@ -46,7 +47,7 @@ def serve(
 @app.command()
 def env() -> None:
     """Print shell exports that point any E2B program at the embedded server."""
-    options = asyncio.run(Connection(Settings()).options())
+    options = Stop().run(Connection(Settings()).options())
     names = {"E2B_API_URL": "api_url", "E2B_SANDBOX_URL": "sandbox_url", "E2B_API_KEY": "api_key"}
     for name, key in names.items():
         if value := options.get(key):
@@ -58,7 +59,7 @@ def list_command(
     json: Json = False,
 ) -> None:
     """List the ids of desktops, running or paused."""
-    ids = asyncio.run(_ids())
+    ids = Stop().run(_ids())
     if json:
         print_json(ids)
     else:
@@ -74,7 +75,7 @@ def snapshots(
     json: Json = False,
 ) -> None:
     """List the ids of snapshots, the newest first."""
-    ids = asyncio.run(_snapshot_ids())
+    ids = Stop().run(_snapshot_ids())
     if json:
         print_json(ids)
     else:
@@ -93,7 +94,7 @@ async def _snapshot_ids() -> list[str]:
 @app.command()
 def show(desktop_id: DesktopId, json: Json = False) -> None:
     """Show one desktop: state, template, bounds, metadata, and when it ends."""
-    shown = asyncio.run(_show(_checked(desktop_id)))
+    shown = Stop().run(_show(_checked(desktop_id)))
     if json:
         print_json(shown)
         return
@@ -120,7 +121,7 @@ async def _show(desktop_id: str) -> dict[str, Any]:
 @app.command()
 def pause(desktop_id: DesktopId) -> None:
     """Freeze a desktop with its processes until it is resumed."""
-    if not asyncio.run(_pause(_checked(desktop_id))):
+    if not Stop().run(_pause(_checked(desktop_id))):
         raise UsageError(f"desktop {desktop_id} is paused already")
 
 
@@ -136,7 +137,7 @@ def resume(
     timeout: Annotated[int, typer.Option(min=1, help="Seconds it shall live from now.")] = 3600,
 ) -> None:
     """Let a paused desktop run again, or a running one run longer."""
-    asyncio.run(_connect(_checked(desktop_id), timeout))
+    Stop().run(_connect(_checked(desktop_id), timeout))
 
 
 async def _connect(desktop_id: str, timeout: int) -> AsyncSandbox:
@@ -152,7 +153,7 @@ def execute(
     timeout: Annotated[int, typer.Option(min=0, help="Seconds; 0 = no bound.")] = 0,
 ) -> None:
     """Run a program in a desktop and end with its exit code; a paused desktop is resumed."""
-    sys.exit(asyncio.run(_execute(_checked(desktop_id), shlex.join(command), timeout)))
+    sys.exit(Stop().run(_execute(_checked(desktop_id), shlex.join(command), timeout)))
 
 
 async def _execute(desktop_id: str, command: str, timeout: int) -> int:
@@ -163,7 +164,11 @@ async def _execute(desktop_id: str, command: str, timeout: int) -> int:
                 handle = await sandbox.commands.run(
                     command, background=True, timeout=timeout, on_stdout=out, on_stderr=pass_error
                 )
-                return int((await handle.wait()).exit_code)
+                try:
+                    return int((await handle.wait()).exit_code)
+                except asyncio.CancelledError:
+                    await handle.kill()
+                    raise
         except CommandExitException as failed:
             # A command killed by a signal has the exit code -1, which no process can end with.
             return int(failed.exit_code) if failed.exit_code >= 0 else KILLED
@@ -201,7 +206,7 @@ def doctor_command(
 @app.command()
 def kill(desktop_id: DesktopId) -> None:
     """End a desktop and delete its files; its snapshots stay."""
-    if not asyncio.run(_kill(_checked(desktop_id))):
+    if not Stop().run(_kill(_checked(desktop_id))):
         raise UsageError(
             f"there is no desktop {desktop_id}", hint="list them: sentient desktop list"
         )

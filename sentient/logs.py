@@ -15,6 +15,7 @@ from tools.connection import Connection
 from tools.desktop import Desktop, list_desktops
 from tools.errors import ToolError, UsageError
 from tools.journal import JOURNALS
+from tools.settings import Settings
 
 STYLES = {"asked": "yellow", "objection": "red", "gave up": "red", "verdict": "bold"}
 
@@ -38,7 +39,7 @@ def print_story(timeline: Timeline, events: list[Event], console: Console) -> No
         console.print(f"[dim]{rest}: sentient history {escape(timeline.thread)}[/]")
 
 
-async def read_call_log(connection: Connection, timeline: Timeline, call: str) -> bytes:
+async def read_call_log(settings: Settings, timeline: Timeline, call: str) -> bytes:
     """Everything a shell command printed, from the snapshot taken after it, or while it runs.
 
     Raises:
@@ -49,10 +50,10 @@ async def read_call_log(connection: Connection, timeline: Timeline, call: str) -
     answered = _answered(timeline, call)
     async with AsyncExitStack() as stack:
         if answered is None:
-            before, desktop = timeline.latest, await _working(connection, timeline, call)
+            before, desktop = timeline.latest, await _working(settings, timeline, call)
         else:
             before = timeline.parent(answered) or answered
-            desktop = await stack.enter_async_context(desktop_at(connection, timeline, answered))
+            desktop = await stack.enter_async_context(desktop_at(settings, timeline, answered))
         log = await _log(desktop, before, number)
         if log is None:
             hint = f"its answer is in: sentient logs {timeline.thread} --json"
@@ -100,8 +101,8 @@ def _answered(timeline: Timeline, call: str) -> Moment | None:
     return None
 
 
-async def _working(connection: Connection, timeline: Timeline, call: str) -> Desktop:
-    wanted = {OWNER: timeline.thread, ROLE: "work"}
+async def _working(settings: Settings, timeline: Timeline, call: str) -> Desktop:
+    connection, wanted = Connection(settings), {OWNER: timeline.thread, ROLE: "work"}
     async for desktop_id in list_desktops(connection, wanted):
         return await Desktop.connect(desktop_id, connection=connection)
     hint = f"go on with: sentient resume {timeline.thread}"

@@ -1,6 +1,5 @@
 """`sentient prune`: what it takes and what it prints."""
 
-import asyncio
 import re
 from dataclasses import asdict
 from datetime import timedelta
@@ -12,6 +11,7 @@ from checkpoints.ledger import Ledger
 from sentient.options import Checkpoints, Json, read_settings, thread_ids
 from sentient.prune import Pruned, Wish, prune
 from sentient.reports import print_json
+from sentient.signals import Stop
 from sentient.text import plural, printable
 from tools.errors import ExitCode, UsageError
 
@@ -50,7 +50,7 @@ def prune_command(
     if age is None and not names and settings.keep_days:
         age = timedelta(days=settings.keep_days)
     wish = Wish(names, keep or "", age, force, dry_run)
-    done = asyncio.run(prune(settings, Ledger(settings.home / "ledger.db"), wish))
+    done = Stop().run(prune(settings, Ledger(settings.home / "ledger.db"), wish))
     if json:
         print_json(asdict(done))
     else:

@@ -1,6 +1,5 @@
 """The commands that deal with a thread's past; `sentient.commands` registers them."""
 
-import asyncio
 import itertools
 import sys
 from dataclasses import asdict
@@ -27,11 +26,11 @@ from sentient.options import (
 )
 from sentient.reports import print_json
 from sentient.runs import Runs
+from sentient.signals import Stop
 from sentient.story import tell
 from sentient.streams import Forgiving
 from sentient.text import printable
 from sentient.timeline import Timeline, read_timeline
-from tools.connection import Connection
 from tools.errors import UsageError
 from tools.patch import ChangedFile, Patch, apply_to_folder
 
@@ -43,7 +42,7 @@ def history(
     json: Json = False,
 ) -> None:
     """List a thread's checkpoints, newest first, with their branches."""
-    timeline = asyncio.run(_timeline(Runs(read_settings(checkpoints=checkpoints)), thread))
+    timeline = Stop().run(_timeline(Runs(read_settings(checkpoints=checkpoints)), thread))
     if json:
         print_json(history_rows(timeline, limit))
     else:
@@ -66,7 +65,7 @@ def fork(
     runs = Runs(read_settings(checkpoints=checkpoints))
     runs.row(thread)
     new = new or _free_name(runs, thread)
-    moment = asyncio.run(travel.fork(runs, thread, checkpoint, new, task))
+    moment = Stop().run(travel.fork(runs, thread, checkpoint, new, task))
     if json:
         taken_from = {"thread": thread, "checkpoint": moment.id}
         print_json({"thread": new, "taken_from": taken_from, "next": list(moment.next)})
@@ -96,7 +95,7 @@ def diff(
         raise UsageError(f"no such folder: {apply}")
     runs = Runs(read_settings(checkpoints=checkpoints))
     span = between or ((BASE, at) if at else None)
-    patch = asyncio.run(_compared(runs, thread, *span) if span else _delivered(runs, thread))
+    patch = Stop().run(_compared(runs, thread, *span) if span else _delivered(runs, thread))
     if apply:
         apply_to_folder(patch.text, Path(apply))
         Forgiving(sys.stderr).write(f"applied to {printable(apply)}\n")
@@ -109,7 +108,7 @@ def diff(
 
 async def _compared(runs: Runs, thread: str, earlier: str, later: str) -> Patch:
     timeline = await _timeline(runs, thread)
-    return await compare(Connection(runs.settings), timeline, earlier, later)
+    return await compare(runs.settings, timeline, earlier, later)
 
 
 async def _delivered(runs: Runs, thread: str) -> Patch:
@@ -131,7 +130,7 @@ def logs(
 ) -> None:
     """Tell what happened in a thread, oldest first; or print the whole log of one shell call."""
     runs = Runs(read_settings(checkpoints=checkpoints))
-    timeline = asyncio.run(_timeline(runs, thread))
+    timeline = Stop().run(_timeline(runs, thread))
     if not call:
         events = tell(timeline)
         if json:
@@ -139,7 +138,7 @@ def logs(
         else:
             print_story(timeline, events, Console(highlight=False, soft_wrap=True))
         return
-    log = asyncio.run(read_call_log(Connection(runs.settings), timeline, call))
+    log = Stop().run(read_call_log(runs.settings, timeline, call))
     if json:
         print_json({"thread": thread, "call": call, "log": log.decode("utf-8", "replace")})
     elif sys.stdout.isatty():

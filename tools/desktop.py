@@ -132,12 +132,13 @@ class Desktop:
         """Create a desktop from a template or, given a snapshot id as `template`, a snapshot.
 
         After `timeout_s` seconds without renewal (`connect`, `reconnect`) the server pauses a
-        persistent desktop and kills an ephemeral one. Desktops have no network.
+        persistent desktop and kills an ephemeral one. Desktops have no network. When cancelled,
+        waits for the desktop and kills it.
         """
         connection = connection or Connection(Settings())
         options = await connection.options()
-        with translated("create a desktop"):
-            sandbox = await AsyncSandbox.create(
+        making = asyncio.ensure_future(
+            AsyncSandbox.create(
                 template or connection.template,
                 timeout=timeout_s,
                 metadata=dict(metadata or {}),
@@ -146,6 +147,14 @@ class Desktop:
                 lifecycle={"on_timeout": "kill" if lifecycle == "ephemeral" else "pause"},
                 **options,
             )
+        )
+        with translated("create a desktop"):
+            try:
+                sandbox = await asyncio.shield(making)
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    await (await making).kill()
+                raise
         return cls(sandbox, connection, timeout_s, lifecycle)
 
     @classmethod

@@ -14,8 +14,9 @@ import pytest
 from samples import CALCULATOR, Run, write_files
 from scripted_model import Script, call, scripted_model
 
-from nodes.desktops import OWNER
+from nodes.desktops import OWNER, ROLE
 from sentient import travel
+from sentient.compare import READER
 from sentient.opening import config_of, open_graph, saver_of
 from tools.connection import Connection
 from tools.desktop import delete_snapshot, list_desktops
@@ -316,6 +317,7 @@ def desktops(settings: Settings) -> list[str]:
     async def find() -> list[str]:
         connection = Connection(settings)
         threads = (THREAD, "past-again", f"{THREAD}-fork1")
-        return [d for thread in threads async for d in list_desktops(connection, {OWNER: thread})]
+        wanted = [{ROLE: READER}, *({OWNER: thread} for thread in threads)]
+        return [d for metadata in wanted async for d in list_desktops(connection, metadata)]
 
     return asyncio.run(find())

@@ -43,7 +43,7 @@ async def read_call_log(settings: Settings, timeline: Timeline, call: str) -> by
     """Everything a shell command printed, from the snapshot taken after it, or while it runs.
 
     Raises:
-        UsageError: the thread made no such call, or it was no shell command.
+        UsageError: the thread made no such call, it was no shell command, or its desktop is paused.
         EnvironmentFaultError: the snapshot is gone from the server.
     """
     number = _number(timeline, call)
@@ -102,8 +102,11 @@ def _answered(timeline: Timeline, call: str) -> Moment | None:
 
 
 async def _working(settings: Settings, timeline: Timeline, call: str) -> Desktop:
+    """The desktop where a call is being carried out; a paused one is not woken."""
     connection, wanted = Connection(settings), {OWNER: timeline.thread, ROLE: "work"}
-    async for desktop_id in list_desktops(connection, wanted):
+    async for desktop_id in list_desktops(connection, wanted, running=True):
         return await Desktop.connect(desktop_id, connection=connection)
     hint = f"go on with: sentient resume {timeline.thread}"
-    raise UsageError(f"call {call} was not carried out yet", hint=hint)
+    paused = [desktop_id async for desktop_id in list_desktops(connection, wanted)]
+    where = ", and its desktop is paused" if paused else " yet"
+    raise UsageError(f"call {call} was not carried out{where}", hint=hint)

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from e2b import CommandExitException, SandboxMetrics, SandboxQuery, TimeoutException
+from e2b import (
+    CommandExitException,
+    SandboxMetrics,
+    SandboxQuery,
+    SandboxState,
+    TimeoutException,
+)
 from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 from e2b_code_interpreter import AsyncSandbox
 
@@ -296,11 +302,15 @@ class Desktop:
 
 
 async def described_desktops(
-    connection: Connection, metadata: Mapping[str, str]
+    connection: Connection, metadata: Mapping[str, str], *, running: bool = False
 ) -> AsyncIterator[tuple[str, Mapping[str, str]]]:
-    """Yield id and all metadata of desktops, running or paused, that carry all of `metadata`."""
+    """Yield id and all metadata of desktops that carry all of `metadata`; with `running`, of those.
+
+    Without it, paused ones are among them.
+    """
     options = await connection.options()
-    pages = AsyncSandbox.list(query=SandboxQuery(metadata=dict(metadata)), **options)
+    states = [SandboxState.RUNNING] if running else None
+    pages = AsyncSandbox.list(query=SandboxQuery(dict(metadata), states), **options)
     while pages.has_next:
         with translated("list desktops"):
             items = await pages.next_items()
@@ -308,9 +318,11 @@ async def described_desktops(
             yield item.sandbox_id, item.metadata
 
 
-async def list_desktops(connection: Connection, metadata: Mapping[str, str]) -> AsyncIterator[str]:
-    """Yield the ids of desktops, running or paused, that carry all of `metadata`."""
-    async for desktop_id, _ in described_desktops(connection, metadata):
+async def list_desktops(
+    connection: Connection, metadata: Mapping[str, str], *, running: bool = False
+) -> AsyncIterator[str]:
+    """Yield the ids of what `described_desktops` describes."""
+    async for desktop_id, _ in described_desktops(connection, metadata, running=running):
         yield desktop_id
 
 

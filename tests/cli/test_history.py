@@ -250,6 +250,30 @@ def test_bad_names_are_one_clear_line_and_leave_nothing(
     assert desktops(settings) == []
 
 
+def test_logs_of_a_call_in_a_paused_desktop_do_not_wake_it(
+    sentient: Run, settings: Settings, source: Path
+) -> None:
+    async def stop_before_the_call() -> str:
+        connection, wanted = Connection(settings), {OWNER: "asleep", ROLE: "work"}
+        async with open_graph(settings) as graph:
+            before = ["act"]
+            given = {"source": str(source)}
+            await graph.ainvoke(given, config_of("asleep"), interrupt_before=before)
+        [desktop] = [found async for found in list_desktops(connection, wanted)]
+        return desktop
+
+    desktop = asyncio.run(stop_before_the_call())
+    events = json.loads(sentient("logs", "asleep", "--json").stdout)
+    made = next(event["call"] for event in events if event["kind"] == "call")
+    sentient("desktop", "resume", desktop)
+    refused(sentient("logs", "asleep", "--call", made), 2, "left no log")
+    assert sentient("desktop", "pause", desktop).returncode == 0
+    hint = "go on with: sentient resume asleep"
+    refused(sentient("logs", "asleep", "--call", made), 2, "its desktop is paused", hint)
+    assert json.loads(sentient("desktop", "show", desktop, "--json").stdout)["state"] == "paused"
+    assert sentient("desktop", "kill", desktop).returncode == 0
+
+
 def test_collected_snapshot_is_an_environment_fault_and_leaves_nothing(
     sentient: Run, states: list[Any], settings: Settings
 ) -> None:

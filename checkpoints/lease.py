@@ -175,6 +175,12 @@ def is_leased(folder: Path, thread: str) -> bool:
         os.close(descriptor)
 
 
+def recorded_threads(folder: Path) -> list[str]:
+    """Every thread that had a lease once which was not discarded. Blocking."""
+    records = (_read_record(path) for path in folder.glob("*.json"))
+    return sorted(str(record["thread"]) for record in records if "thread" in record)
+
+
 _FLOCK = "hhqqi4x"
 """`struct flock` of 64-bit Linux: type, whence, start, length, pid."""
 

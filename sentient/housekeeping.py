@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from checkpoints.lease import recorded_threads, thread_lease
 from checkpoints.ledger import FORGOTTEN, NO_SAVER, Ledger
 from checkpoints.retention import Removal, Retention, named_in
 from checkpoints.sweep import Report, Threads, ThreadState, sweep_desktops
@@ -68,6 +69,16 @@ class Housekeeping:
         unused = self._ledger.unused_patches()
         named = await named_in(self.saver, unused) if unused else set()
         self._ledger.delete_patches(set(unused) - named)
+
+    async def drop_leases(self) -> None:
+        """Leave no lease files of threads that are no more; what is held or cannot be read stays.
+
+        To be called last: whatever looks at a thread takes its lease.
+        """
+        for thread in await asyncio.to_thread(recorded_threads, self._leases):
+            with suppress(Exception), thread_lease(self._leases, thread) as lease:
+                if (await self.threads.state(thread)).is_unknown:
+                    lease.discard()
 
     async def sweep(self, *, only: str = "", dry_run: bool = False) -> None:
         """End desktops that are nobody's; with `only`, of that one thread."""

@@ -73,6 +73,7 @@ async def prune(settings: Settings, ledger: Ledger, wish: Wish) -> Pruned:
         await keeper.collect(dry_run=wish.dry_run, removal=removal if wish.dry_run else None)
         if not wish.dry_run:
             await keeper.drop_patches()
+            await keeper.drop_leases()
     if not wish.dry_run:
         ledger.close()
         for path in _databases(settings):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from samples import CALCULATOR, ROOT, Repo, Run, write_files
 
-from checkpoints.lease import take_lease
+from checkpoints.lease import recorded_threads, take_lease
 from checkpoints.ledger import FORGOTTEN, Ledger
 from nodes.desktops import OWNER, ROLE, ThreadDesktops
 from nodes.home_desktops import HomeDesktops
@@ -111,6 +111,7 @@ def test_prune_thread_in_use_is_left_alone(sentient: Run, home: Path) -> None:
     make(home, "in-use", "verdict")
     lease = take_lease(Settings(home=home).leases, "in-use")
     done = prune(sentient)
+    assert "in-use" in recorded_threads(Settings(home=home).leases)
     assert (done["desktops"], done["busy"]) == ([], ["in-use"])
     assert desktops(home) == {("in-use", "verdict")}
     assert "THREAD_BUSY" in sentient("prune", "in-use").stderr
@@ -215,6 +216,7 @@ def test_reader_lives_beside_its_thread_and_goes_when_it_was_killed(
     process.wait()
     assert len(prune(sentient)["desktops"]) == 1
     assert desktops(home) == set()
+    assert owner not in recorded_threads(settings.leases)
 
 
 def test_fix_sweeps_what_a_dead_process_left(sentient: Run, home: Path, repo: Repo) -> None:
@@ -286,8 +288,11 @@ def test_prune_original_leaves_its_fork_whole(sentient: Run, home: Path, repo: R
     assert "no thread original" in sentient("show", "original").stderr
     result = sentient("resume", "forked", "--json")
     assert result.returncode == 0, result.stderr
+    assert "original" not in recorded_threads(Settings(home=home).leases)
+    assert "forked" in recorded_threads(Settings(home=home).leases)
     assert prune(sentient, "forked")["threads"] == ["forked"]
     assert snapshots(home, "original") == snapshots(home, "forked") == set()
+    assert "forked" not in recorded_threads(Settings(home=home).leases)
 
 
 def test_prune_ended_threads_are_reduced_and_removed_by_age(

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     max_source_mb: int = Field(default=1024, gt=0)
     """Largest repository that is copied into a desktop, in MiB before compression."""
 
-    keep_days: float = Field(default=30, ge=0)
+    keep_days: float = Field(default=30, ge=0, le=36_500)
     """Days after which `sentient prune` removes finished threads whole; 0 keeps them for ever."""
 
     @property

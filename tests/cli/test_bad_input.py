@@ -121,6 +121,11 @@ def test_fix_bad_setting_is_usage(sentient_process: Run, repo: Repo) -> None:
     )
 
 
+@pytest.mark.parametrize("days", ["1e12", "inf", "nan", "-1", "soon"])
+def test_prune_age_out_of_bounds_is_usage(sentient: Run, days: str) -> None:
+    expect(sentient("prune", env={"SENTIENT_KEEP_DAYS": days}), 2, "SENTIENT_KEEP_DAYS")
+
+
 def test_unknown_thread_is_usage(sentient: Run) -> None:
     for command in ("show", "diff", "resume"):
         expect(sentient(command, "nope"), 2, "there is no thread nope")

@@ -42,6 +42,8 @@ def prune_command(
 ) -> None:
     """Remove ended threads by age or name, and desktops and snapshots that nothing needs."""
     settings, names = read_settings(checkpoints=checkpoints), threads or []
+    if force and not names:
+        raise UsageError("--force is for threads by name, which then go whole: name them")
     if names and (older_than or keep == "all"):
         raise UsageError(
             "named threads go whole, or with --keep latest: name none, or nothing else"

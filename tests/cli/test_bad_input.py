@@ -126,6 +126,11 @@ def test_prune_age_out_of_bounds_is_usage(sentient: Run, days: str) -> None:
     expect(sentient("prune", env={"SENTIENT_KEEP_DAYS": days}), 2, "SENTIENT_KEEP_DAYS")
 
 
+def test_prune_by_force_without_names_is_usage(sentient: Run) -> None:
+    for more in ([], ["--older-than", "0h"], ["--keep", "latest"], ["--dry-run"]):
+        expect(sentient("prune", "--force", *more), 2, "--force", "name them")
+
+
 def test_unknown_thread_is_usage(sentient: Run) -> None:
     for command in ("show", "diff", "resume"):
         expect(sentient(command, "nope"), 2, "there is no thread nope")

@@ -158,6 +158,9 @@ class _Pruner:
                 except ThreadBusyError:
                     chosen.discard(thread)
                     self._keeper.report.busy.add(thread)
+                except NotImplementedError as error:  # its checkpoints are of a graph not ours
+                    chosen.discard(thread)
+                    self._keeper.report.unread.append(str(error))
 
     async def _unchanged(self, thread: str) -> None:
         """Refuse a thread that was finished when it was chosen and has been taken up since.

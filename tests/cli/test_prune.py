@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
+from langgraph.channels.delta import DeltaChannel
+from langgraph.graph import StateGraph
 from samples import CALCULATOR, ROOT, Repo, Run, write_files
 
 from checkpoints.lease import recorded_threads, take_lease
@@ -19,6 +21,7 @@ from checkpoints.ledger import FORGOTTEN, Ledger
 from nodes.desktops import OWNER, ROLE, ThreadDesktops
 from nodes.home_desktops import HomeDesktops
 from sentient.compare import READER
+from sentient.opening import config_of, open_graph, saver_of
 from sentient.runs import Runs
 from sentient_desktop import ensure_server, stop_server
 from tools.connection import Connection
@@ -306,6 +309,32 @@ def test_prune_ended_threads_are_reduced_and_removed_by_age(
     assert "aged" in prune(sentient, "--older-than", "0h")["threads"]
     assert sentient("threads", "--json").stdout.strip() == "[]"
     assert snapshots(home, "aged") == set()
+
+
+class Foreign(TypedDict):
+    notes: Annotated[list[Any], DeltaChannel(lambda old, new: [*old, *new], list)]
+
+
+def test_prune_thread_of_another_graph_is_left_alone_in_one_line(
+    sentient: Run, home: Path, repo: Repo
+) -> None:
+    async def make_foreign() -> None:
+        async with open_graph(Settings(home=home)) as graph:
+            builder = StateGraph(Foreign)
+            builder.add_node("note", lambda _: {"notes": "a"})
+            builder.set_entry_point("note")
+            foreign = builder.compile(checkpointer=saver_of(graph))
+            await foreign.ainvoke({"notes": "b"}, config_of("foreign"))
+
+    asyncio.run(make_foreign())
+    assert sentient("fix", str(repo()), "--thread", "ours").returncode == 0
+    done = sentient("prune", "foreign", "ours", "--keep", "latest")
+    assert done.returncode == 4, done.stderr
+    assert done.stdout.splitlines()[1:2] == ["reduced 1 thread to the newest checkpoint"]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("left alone")]
+    assert "thread foreign holds notes as deltas of an unknown kind" in line
+    assert len(json.loads(sentient("history", "ours", "--json").stdout)) == 1
+    assert prune(sentient, "foreign", "ours", "--force")["threads"] == ["foreign", "ours"]
 
 
 def test_prune_open_thread_goes_only_by_force(sentient: Run, home: Path, repo: Repo) -> None:

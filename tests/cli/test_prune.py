@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,11 +17,9 @@ from samples import CALCULATOR, ROOT, Repo, Run, write_files
 
 from checkpoints.lease import recorded_threads, take_lease
 from checkpoints.ledger import FORGOTTEN, Ledger
-from nodes.desktops import OWNER, ROLE, ThreadDesktops
+from nodes.desktops import OWNER, ROLE
 from nodes.home_desktops import HomeDesktops
-from sentient.compare import READER
 from sentient.opening import config_of, open_graph, saver_of
-from sentient.runs import Runs
 from sentient_desktop import ensure_server, stop_server
 from tools.connection import Connection
 from tools.desktop import Desktop, kill_desktop
@@ -120,106 +117,6 @@ def test_prune_thread_in_use_is_left_alone(sentient: Run, home: Path) -> None:
     assert "THREAD_BUSY" in sentient("prune", "in-use").stderr
     lease.release()
     assert len(prune(sentient)["desktops"]) == 1
-
-
-WAITING = """
-import asyncio, importlib, sys
-from sentient.cli import main
-module, name = sys.argv[1].split(":")
-*outer, name = name.split(".")
-place = importlib.import_module(module)
-for part in outer:
-    place = getattr(place, part)
-
-async def wait(*_, **__):
-    sys.stderr.write("waiting\\n")
-    await asyncio.sleep(600)
-
-setattr(place, name, wait)
-sys.argv[1:] = sys.argv[2:]
-main()
-"""
-"""The command, with one of its functions replaced by waiting: MODULE:NAME ARGUMENTS..."""
-Waits = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def waiting(home: Path) -> Iterator[Waits]:
-    """Starts a command and returns when it waits in the function."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(function: str, *arguments: str) -> "subprocess.Popen[str]":
-        hearing = ["env", "--default-signal=INT"]  # a suite in the background ignores it
-        process = subprocess.Popen(
-            [*hearing, sys.executable, "-c", WAITING, function, *arguments],
-            env={**os.environ, "SENTIENT_HOME": str(home)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        started.append(process)
-        assert process.stderr is not None
-        assert process.stderr.readline() == "waiting\n"
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture(scope="module")
-def ended(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A thread that came to its end."""
-    source = write_files(tmp_path_factory.mktemp("ended") / "calculator", CALCULATOR)
-    runs = Runs(Settings(home=home, model="none"))
-    asyncio.run(runs.start({"source": str(source)}, "ended", lambda _: None))
-    runs.ledger.close()
-    return "ended"
-
-
-COMPARING = ("sentient.compare:make_patch", ["diff", "ended", "--at", "latest"])
-
-
-@pytest.mark.parametrize(
-    ("number", "function", "command"),
-    [
-        (signal.SIGINT, *COMPARING),
-        (signal.SIGTERM, *COMPARING),
-        (signal.SIGTERM, "sentient.time_commands:read_timeline", ["history", "ended"]),
-        (signal.SIGTERM, "sentient.housekeeping:Housekeeping.sweep", ["prune"]),
-        (signal.SIGTERM, "sentient.desktop_commands:_ids", ["desktop", "list"]),
-    ],
-)
-def test_signal_in_a_command_without_a_run_ends_it_and_leaves_nothing(
-    home: Path, ended: str, waiting: Waits, number: int, function: str, command: list[str]
-) -> None:
-    before = set(Settings(home=home).leases.iterdir())
-    process = waiting(function, *command)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (128 + number, "")
-    assert err == f"sentient: stopped at once by {signal.Signals(number).name}\n"
-    assert desktops(home) == set()
-    assert set(Settings(home=home).leases.iterdir()) == before
-
-
-def test_reader_lives_beside_its_thread_and_goes_when_it_was_killed(
-    sentient: Run, home: Path, ended: str, waiting: Waits
-) -> None:
-    process = waiting("sentient.compare:make_patch", "diff", ended, "--at", "latest")
-    [(owner, role)] = desktops(home)
-    assert (owner != ended, role) == (True, READER)
-    settings, ledger = Settings(home=home), Ledger(home / "ledger.db")
-    own = ThreadDesktops(Connection(settings), 60, home, ledger.inventory)
-    asyncio.run(own.kill_all(ended))  # as the end of a run does
-    ledger.close()
-    done = prune(sentient)
-    assert (done["desktops"], done["busy"]) == ([], [owner])
-    assert desktops(home) == {(owner, READER)}
-    process.kill()
-    process.wait()
-    assert len(prune(sentient)["desktops"]) == 1
-    assert desktops(home) == set()
-    assert owner not in recorded_threads(settings.leases)
 
 
 def test_fix_sweeps_what_a_dead_process_left(sentient: Run, home: Path, repo: Repo) -> None:

@@ -4,8 +4,11 @@ Deleting a row makes SQLite's log grow first. Without a reserve, a full disk wou
 calls that free it, and the server's next start.
 """
 
+import logging
 import os
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 RESERVE_BYTES = 1 << 20
 
@@ -30,11 +33,23 @@ class Reserve:
         free = status.f_bavail * status.f_frsize
         if free < RESERVE_BYTES:
             self.spend()
-        elif free >= 4 * RESERVE_BYTES and not self._path.exists():
+        elif free >= 4 * RESERVE_BYTES and not self._made():
             self._fill()
 
+    def _made(self) -> bool:
+        """Whether all of it is there: a server may have been killed before it had its space."""
+        try:
+            return self._path.stat().st_blocks * 512 >= RESERVE_BYTES
+        except FileNotFoundError:
+            return False
+
     def _fill(self) -> None:
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Take the space if it can be had; a server goes on without."""
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            _log.warning("no space can be kept back: %s", error)
+            return
         try:
             os.posix_fallocate(fd, 0, RESERVE_BYTES)
         except OSError:

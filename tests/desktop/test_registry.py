@@ -12,6 +12,7 @@ import pytest
 from sentient_desktop import LaunchError
 from sentient_desktop.store import schema
 from sentient_desktop.store.registry import TABLES, DesktopRecord, Registry, SnapshotRecord
+from sentient_desktop.store.reserve import RESERVE_BYTES
 
 UNVERSIONED = """
 CREATE TABLE [desktops] ([id] TEXT PRIMARY KEY, [template] TEXT, [token] TEXT, [started_at] FLOAT,
@@ -127,3 +128,16 @@ def test_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.Mo
         schema.update_schema(connection, path, TABLES)
     assert contents(path) == before
     assert version(path) == 0
+
+
+def test_reserve_that_was_cut_short_is_made_whole(path: Path) -> None:
+    reserve = path.with_name("reserve")
+    reserve.touch()
+    with closing(Registry(path)):
+        assert reserve.stat().st_blocks * 512 >= RESERVE_BYTES
+
+
+def test_reserve_that_cannot_be_made_keeps_no_registry_from_being_opened(path: Path) -> None:
+    path.with_name("reserve").symlink_to("nowhere/reserve")
+    with closing(Registry(path)) as registry:
+        assert [record.id for record in registry.desktops()] == ["i1"]

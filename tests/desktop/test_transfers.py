@@ -2,8 +2,12 @@
 
 import asyncio
 import gzip
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import e2b
@@ -12,6 +16,8 @@ import pytest
 from e2b import AsyncSandbox
 
 from sentient_desktop import Endpoint
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @pytest.fixture
@@ -279,3 +285,37 @@ async def test_file_calls_for_root_are_refused_and_name_the_reason(desktop: Asyn
     for call in (desktop.files.read("f", user="root"), desktop.files.write("f", "x", user="root")):
         with pytest.raises(e2b.AuthenticationException, match="never as root"):
             await call
+
+
+HINDERED = """
+import os
+import sentient_desktop.sandbox.guest.transfers as transfers
+def refuse(*_):
+    raise PermissionError
+transfers.DRAFTS = os.getcwd() + "/drafts"
+open("target", "w").close()
+os.mkdir("drafts")
+before = os.listdir("/proc/self/fd")
+transfers._copy_attributes = refuse
+for _ in range(3):
+    try:
+        transfers.Draft(os.path.abspath("target"))
+        raise SystemExit("no error")
+    except PermissionError:
+        pass
+assert os.listdir("/proc/self/fd") == before, "a descriptor is left"
+assert os.listdir("drafts") == [], "a file is left"
+"""
+
+
+def test_draft_that_cannot_be_prepared_leaves_no_file_and_no_descriptor(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", HINDERED], cwd=tmp_path, env=ENVIRONMENT, check=True)
+
+
+async def test_drafts_left_by_uploads_are_swept_beside_what_the_guest_put_there(
+    desktop: AsyncSandbox,
+) -> None:
+    await desktop.commands.run("mkdir -p /var/tmp/.uploads/0; cd /var/tmp/.uploads; touch a b z")
+    await desktop.pause(mode="filesystem")
+    await desktop.connect()
+    assert (await desktop.commands.run("ls -A /var/tmp/.uploads")).stdout == "0\n"

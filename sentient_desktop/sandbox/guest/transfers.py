@@ -47,10 +47,14 @@ def create_regular(path: str) -> int:
 def sweep_drafts() -> None:
     """Delete what uploads left behind that were cut off with the desktop. At boot only."""
     try:
-        for name in os.listdir(DRAFTS):
+        names = os.listdir(DRAFTS)
+    except OSError:  # usually there is none
+        return
+    for name in names:
+        try:
             os.unlink(f"{DRAFTS}/{name}")
-    except OSError:  # usually there is none; and whatever the guest made of it is the guest's
-        pass
+        except OSError:  # whatever the guest made there is the guest's
+            pass
 
 
 class Draft:
@@ -81,9 +85,14 @@ class Draft:
             raise OSError(errno.EACCES, "its folder is not writable")
         self.path = f"{DRAFTS}/{os.urandom(8).hex()}"
         self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        if old is not None:
-            os.fchmod(self.fd, stat.S_IMODE(old.st_mode))
-            _copy_attributes(target, self.fd)
+        try:
+            if old is not None:
+                os.fchmod(self.fd, stat.S_IMODE(old.st_mode))
+                _copy_attributes(target, self.fd)
+        except BaseException:
+            self.discard()
+            os.close(self.fd)
+            raise
 
     def publish(self) -> None:
         """Put it in its place, and let watchers see what a file written in place shows."""
@@ -92,8 +101,11 @@ class Draft:
         os.ftruncate(self.fd, os.fstat(self.fd).st_size)
 
     def discard(self) -> None:
-        """Delete it."""
-        os.unlink(self.path)
+        """Delete it, unless it has its place already or the guest took it away."""
+        try:
+            os.unlink(self.path)
+        except OSError:  # the error that led here counts, not this one
+            pass
 
 
 def _copy_attributes(source: str, fd: int) -> None:
@@ -245,7 +257,10 @@ def do_compose(request: Request) -> Reply:
                 os.close(reader)
         os.rename(draft, target)
     except BaseException:
-        os.unlink(draft)
+        try:
+            os.unlink(draft)
+        except FileNotFoundError:
+            pass
         raise
     finally:
         os.close(writer)

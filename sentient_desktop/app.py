@@ -262,9 +262,15 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
 
 
 async def _answer_storage(_request: Request, error: Exception) -> Response:
-    """Answer what the disk, the registry or the process table refused; the log has the place."""
+    """Answer what the disk, the registry or the process table refused; the log has the place.
+
+    A peer that is gone and a wait that was too long are no storage, though Python counts them in.
+    """
     if not isinstance(error, OSError | sqlite3.Error) or isinstance(error, ConnectionError):
         raise error
+    if isinstance(error, TimeoutError):
+        _log.error("a wait was too long", exc_info=error)
+        return await _answer_bug(_request, error)
     _log.error("storage failed", exc_info=error)
     return error_response(storage_error(error))
 

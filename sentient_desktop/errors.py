@@ -106,4 +106,5 @@ def storage_error(error: OSError | sqlite3.Error) -> ApiError:
         cause = str(error)
         status = 507 if "full" in cause else 503 if "locked" in cause else 500
     advice = "; free space on it: kill desktops or delete snapshots" if status == 507 else ""
-    return ApiError(status, f"the server's storage failed: {cause}{advice}", retryable=False)
+    text = f"the server's storage failed: {cause}{advice}"
+    return ApiError(status, text, retryable=status == 503)

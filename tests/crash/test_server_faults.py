@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from e2b import AsyncSandbox
-from faults import ERRORS
+from faulty_server import ERRORS
 from nursery import Nursery
 from server_kills import left_over
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import faults
+import faulty_server
 
 from sentient_desktop import serve
 from sentient_desktop.settings import Settings
@@ -136,7 +136,7 @@ def _serve(order: dict[str, Any]) -> None:
     signal.signal(signal.SIGUSR2, lambda _number, _frame: arm())
 
     if order["faulty"]:
-        faults.plant(data_dir)
+        faulty_server.plant(data_dir)
 
     def ready(url: str, key: str) -> None:
         _say({"ready": os.getpid(), "url": url, "api_key": key})

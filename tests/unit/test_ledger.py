@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 from filled_ledger import CLAMP, fill, two_tests
+from samples import ROOT
 
 from checkpoints.ledger import Ledger
 from checkpoints.ledger_schema import FAILING, MIGRATIONS, LedgerTooNewError
 from tools.pytest_run import FAILED
 
-OLD = Path(__file__).with_name("ledger_before_versions.sql")
+OLD = ROOT / "tests/golden/ledger-before-versions.sql"
 """A ledger as the program wrote it before ledgers had versions."""
 
 

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from census import Census, leaks
+from leftovers import Leftovers, leaks
 
 from checkpoints.ledger import Ledger
 from killing.children import NO_BLOW, Child, Ended, fork, spawn
@@ -42,7 +42,7 @@ class Result:
 
 
 def carry_out(
-    world: World, attempt: Attempt, oracle: dict[str, Any], before: Census, folder: Path
+    world: World, attempt: Attempt, oracle: dict[str, Any], before: Leftovers, folder: Path
 ) -> Result:
     """Kill and resume one thread; compare its outcome with the oracle's, and count what is left."""
     started = time.monotonic()

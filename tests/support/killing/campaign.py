@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from census import take_at_rest
+from leftovers import take_at_rest
 from samples import write_files
 
 from killing.attempts import carry_out, differences

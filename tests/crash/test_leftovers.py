@@ -1,4 +1,4 @@
-"""The census sees what is left behind: each kind of leak is made here, and found."""
+"""What is left behind is seen: each kind is made here, and found."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from census import leaks, take, take_at_rest
+from leftovers import leaks, take, take_at_rest
 
 from tools.connection import Connection
 from tools.desktop import Desktop, delete_snapshot
@@ -20,7 +20,7 @@ os._exit(0)
 """
 
 
-async def test_census_desktop_and_snapshot_are_seen_until_they_are_gone(
+async def test_leftovers_desktop_and_snapshot_are_seen_until_they_are_gone(
     settings: Settings, home: Path
 ) -> None:
     before = take_at_rest(home)
@@ -37,7 +37,7 @@ async def test_census_desktop_and_snapshot_are_seen_until_they_are_gone(
     assert leaks(home, before) == []
 
 
-def test_census_orphans_and_left_files_are_seen_until_they_are_gone(home: Path) -> None:
+def test_leftovers_orphans_and_left_files_are_seen_until_they_are_gone(home: Path) -> None:
     before = take_at_rest(home)
     left = home / "desktop/desktops/istray"
     left.mkdir()

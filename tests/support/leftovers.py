@@ -52,7 +52,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Census:
+class Leftovers:
     """What there is; each item as a text that says what it is."""
 
     desktops: Counter[str]
@@ -67,7 +67,7 @@ class Census:
     scratch: Counter[str]
     """Temporary files and folders."""
 
-    def grown(self, since: "Census") -> list[str]:
+    def grown(self, since: "Leftovers") -> list[str]:
         """What is here and was not then, one line each."""
         lines = []
         for field in fields(self):
@@ -76,14 +76,14 @@ class Census:
         return lines
 
 
-def take(home: Path) -> Census:
+def take(home: Path) -> Leftovers:
     """Count what belongs to `home` (the SENTIENT_HOME folder; its server may run or not)."""
     data = home / "desktop"
     rows = _rows(data)
     processes = list(_processes_of(home, rows))
     pids = [process.pid for process in processes]
     listening, connections, server = _sockets("0A"), _sockets("01"), _server(data)
-    return Census(
+    return Leftovers(
         desktops=Counter(row["id"] for row in rows["desktops"] if row["state"] != POOLED),
         snapshots=Counter(row["id"] for row in rows["snapshots"]),
         layers=Counter(_names(data / "layers")),
@@ -96,8 +96,8 @@ def take(home: Path) -> Census:
     )
 
 
-def take_at_rest(home: Path, within_s: float = SETTLE_S) -> Census:
-    """The census once two in a row are the same: the pool is full, what was ended is gone."""
+def take_at_rest(home: Path, within_s: float = SETTLE_S) -> Leftovers:
+    """What there is once two looks agree: the pool is full, what was ended is gone."""
     deadline = time.monotonic() + within_s
     last, now = None, take(home)
     while now != last and time.monotonic() < deadline:
@@ -106,7 +106,7 @@ def take_at_rest(home: Path, within_s: float = SETTLE_S) -> Census:
     return now
 
 
-def leaks(home: Path, since: Census, within_s: float = SETTLE_S) -> list[str]:
+def leaks(home: Path, since: Leftovers, within_s: float = SETTLE_S) -> list[str]:
     """What has grown since and is still there after `within_s` seconds; returns at once if none."""
     deadline = time.monotonic() + within_s
     while (found := take(home).grown(since)) and time.monotonic() < deadline:

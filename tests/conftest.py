@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samples import CALCULATOR, Repo, Run, write_files
+from homes import own_home
+from samples import CALCULATOR, MAIN, Repo, Run, write_files
 
 from sentient.cli import main
-from sentient_desktop import ensure_server, stop_server
+from sentient_desktop import ensure_server
 from tools.settings import Settings
 
 CONFIGURATION = ("SENTIENT_", "OPENAI_", "E2B_", "LANGSMITH_", "LANGCHAIN_")
@@ -27,10 +28,9 @@ def _own_configuration() -> None:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
     """A home folder whose embedded server is stopped at the end."""
-    folder = tmp_path_factory.mktemp("home")
-    ensure_server(folder / "desktop")
-    yield folder
-    stop_server(folder / "desktop")
+    with own_home(tmp_path_factory, "shared") as folder:
+        ensure_server(folder / "desktop")
+        yield folder
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def sentient_process(home: Path) -> Run:
     def run(*args: str, env: dict[str, str] | None = None, **kwargs: object) -> object:
         options: dict[str, object] = {"timeout": 110, "input": "", **kwargs}
         return subprocess.run(
-            [sys.executable, "-c", "from sentient.cli import main; main()", *args],
+            [*MAIN, *args],
             env={**os.environ, "SENTIENT_HOME": str(home), **(env or {})},
             capture_output=True,
             text=True,

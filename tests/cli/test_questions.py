@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from homes import own_home
 from samples import ROOT, Repo, Run
 from scripted_model import Script, call, scripted_model
 
 from nodes.desktops import OWNER
-from sentient_desktop import stop_server
 from sentient_desktop.state import read_state
 from tools.connection import Connection
 from tools.desktop import Desktop, kill_desktops, list_desktops
@@ -27,9 +27,8 @@ RETRY = '{"answer": "retry", "hint": "divide by the number of values"}'
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
     """A home of its own, since its server is killed."""
-    folder = tmp_path_factory.mktemp("home-questions")
-    yield folder
-    stop_server(folder / "desktop")
+    with own_home(tmp_path_factory, "questions") as folder:
+        yield folder
 
 
 @pytest.fixture

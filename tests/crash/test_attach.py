@@ -5,18 +5,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from samples import Repo
+from homes import own_home
+from samples import MAIN, Repo
 from scripted_model import Script, call, scripted_model
 
 from checkpoints.sqlite import open_saver
 from graphs.engineering import make_graph
 from nodes.desktops import OWNER
-from sentient_desktop import stop_server
 from tools.connection import Connection
 from tools.desktop import Desktop, list_desktops
 from tools.errors import SentientError
@@ -41,10 +40,8 @@ def test_mean():
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A home of its own, because its server is killed, and a scripted model."""
-    home = tmp_path_factory.mktemp("home-attach")
-    with scripted_model(Script(coder=CODER)) as url:
+    with own_home(tmp_path_factory, "attach") as home, scripted_model(Script(coder=CODER)) as url:
         yield Settings(home=home, model="scripted", openai_base_url=url, repair_budget_s=30)
-    stop_server(home / "desktop")
 
 
 class Run:
@@ -55,7 +52,7 @@ class Run:
 
     async def killed_in(self, begun: str, arguments: list[str]) -> None:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from sentient.cli import main; main()", *arguments],
+            [*MAIN, *arguments],
             env={
                 **os.environ,
                 "SENTIENT_HOME": str(self.settings.home),

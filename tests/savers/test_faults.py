@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from faulty_sqlite import FAULTS, Plan, faults
+from homes import own_home
 from langchain_core.messages import HumanMessage
-from samples import CALCULATOR, ROOT, write_files
+from samples import CALCULATOR, MAIN, ROOT, write_files
 from scripted_model import Script, call, scripted_model
 from talks import config, said, talk_graph
 
@@ -25,7 +26,7 @@ from checkpoints.ledger import Ledger
 from graphs.faults import storage_errors
 from sentient.forgetting import forget
 from sentient.runs import Runs
-from sentient_desktop import ensure_server, stop_server
+from sentient_desktop import ensure_server
 from tools.errors import StorageError
 from tools.settings import Settings
 
@@ -114,10 +115,9 @@ def model() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home-faults")
-    ensure_server(folder / "desktop")
-    yield folder
-    stop_server(folder / "desktop")
+    with own_home(tmp_path_factory, "faults") as folder:
+        ensure_server(folder / "desktop")
+        yield folder
 
 
 @pytest.fixture
@@ -284,9 +284,8 @@ def test_run_on_a_full_disk_is_a_typed_error_and_resumed_when_there_is_room(
         "SOURCE": str(source), "ROOM": str(room), "PYTHONPATH": str(ROOT),
         "OPENAI_BASE_URL": model, "SENTIENT_MODEL": "scripted",
     }  # fmt: skip
-    command = [sys.executable, "-c", "from sentient.cli import main; main()"]
     done = subprocess.run(
-        ["unshare", "-Urm", "bash", "-c", TINY, "tiny", *command],
+        ["unshare", "-Urm", "bash", "-c", TINY, "tiny", *MAIN],
         env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     if "unshare failed" in done.stderr:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def test_clamp_outside():
 
 CALCULATOR = {"calc.py": CALC, "test_calc.py": TEST_CALC}
 """A repository with a wrong mean: two of its four tests fail."""
+
+CALCULATOR_PATCH = (ROOT / "tests/golden/calculator.patch").read_text()
+"""The patch of a run on it that nothing disturbs; `tests/cli/test_commands.py` holds it to that."""
+
+MARKED_PATCH = (ROOT / "tests/golden/calculator-marked.patch").read_text()
+"""The same with the lines `# one` and `# two` at its end; see `tests/cli/test_history.py`."""
+
+STOREFRONT_PATCH = (ROOT / "tests/golden/storefront.patch").read_text()
+"""The patch of the example repository, as a person would write it."""
+
+MAIN = [sys.executable, "-c", "from sentient.cli import main; main()"]
+"""The command, for a process of its own."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Repo = Callable[..., Path]

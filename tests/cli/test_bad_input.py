@@ -1,13 +1,14 @@
 """Bad input: one clear line, the right exit code, nothing left behind."""
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from homes import own_home
 from samples import CALC, TEST_CALC, Repo, Run
 
 from checkpoints.ledger import Ledger
-from sentient_desktop import stop_server
 
 
 def expect(result: object, code: int, *words: str) -> None:
@@ -26,11 +27,10 @@ def expect_nothing_left(sentient: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> object:
+def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
     """A home of its own, so that nothing else is in the lists."""
-    folder = tmp_path_factory.mktemp("home-bad-input")
-    yield folder
-    stop_server(folder / "desktop")
+    with own_home(tmp_path_factory, "bad-input") as folder:
+        yield folder
 
 
 def test_fix_missing_path_is_usage(sentient: Run) -> None:
@@ -165,35 +165,38 @@ def test_run_unknown_language_is_usage(sentient: Run) -> None:
     expect(sentient("run", "cobol", "-"), 2, "neither python nor node")
 
 
-HANG = "import time\n\n\ndef wait():\n    time.sleep(1000)\n    return 1\n"
 HOSTILE = {
     "hangs": ("import time\n\n\ndef test_hang():\n    time.sleep(1000)\n", "no end after 1 s"),
-    "ignores signals and hangs": (
+    "ignores": (
         "import signal, time\n\n\ndef test_hang():\n"
         "    signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"
         "    while True:\n        time.sleep(1)\n",
         "no end after 1 s",
     ),
-    "kills its process group": (
+    "kills": (
         "import os, signal\n\n\ndef test_kill():\n    os.killpg(0, signal.SIGKILL)\n",
         "the test process died",
     ),
 }
+"""Tests that hang, that ignore signals and hang, that kill their process group; the reasons."""
 
 
-@pytest.mark.parametrize(("test", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_fix_hostile_test_is_a_failing_test_with_its_reason(
-    sentient: Run, repo: Repo, home: Path, test: str, reason: str
+def test_fix_hostile_tests_are_failing_tests_with_their_reasons(
+    sentient: Run, repo: Repo, home: Path
 ) -> None:
-    files = {"calc.py": CALC, "test_calc.py": TEST_CALC, "test_hostile.py": test}
+    files = {"calc.py": CALC, "test_calc.py": TEST_CALC}
+    files |= {f"test_{name}.py": test for name, (test, _) in HOSTILE.items()}
     env = {"SENTIENT_TEST_TIMEOUT_S": "1", "SENTIENT_REPAIR_BUDGET_S": "1"}
     result = sentient("fix", str(repo(files)), "--max-attempts", "1", "--json", env=env)
     assert result.returncode == 3, result.stderr
-    [row] = Ledger(home / "ledger.db").threads()
-    history = Ledger(home / "ledger.db").test_history(row["id"])
-    messages = [r["message"] for r in history if "hostile" in r["test"] and r["kind"] == "baseline"]
-    assert any(reason in message or "Timeout" in message for message in messages), messages
-    Ledger(home / "ledger.db").forget_thread(row["id"])
+    ledger = Ledger(home / "ledger.db")
+    [row] = ledger.threads()
+    history = [r for r in ledger.test_history(row["id"]) if r["kind"] == "baseline"]
+    ledger.forget_thread(row["id"])
+    ledger.close()
+    for name, (_, reason) in HOSTILE.items():
+        [message] = [r["message"] for r in history if r["test"].startswith(f"test_{name}.py")]
+        assert reason in message or "Timeout" in message, (name, message)
     assert sentient("desktop", "list").stdout == ""
 
 
@@ -205,14 +208,3 @@ def test_fix_test_with_endless_output_is_survived(sentient: Run, repo: Repo) -> 
     source = repo({"calc.py": CALC, "test_calc.py": TEST_CALC, "test_flood.py": flood})
     result = sentient("fix", str(source), "--json")
     assert result.returncode == 0, result.stderr + result.stdout[-2000:]
-
-
-def test_fix_path_with_odd_names_works(sentient: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "a b'\"ü$(x)"
-    folder.mkdir()
-    (folder / "calc.py").write_text(CALC)
-    (folder / "test_calc.py").write_text(TEST_CALC)
-    (folder / "strange \n name.txt").write_text("x")
-    (folder / "link").symlink_to("/etc/passwd")
-    result = sentient("fix", str(folder), "--json")
-    assert result.returncode == 0, result.stderr

@@ -4,8 +4,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from samples import CALC, Repo, Run, copy_example, tree_of
+import pytest
+from samples import (
+    CALC,
+    CALCULATOR,
+    CALCULATOR_PATCH,
+    STOREFRONT_PATCH,
+    Repo,
+    Run,
+    copy_example,
+    tree_of,
+    write_files,
+)
 
 from checkpoints.lease import thread_lease
 from checkpoints.ledger import Ledger
@@ -19,6 +31,7 @@ def test_fix_example_three_bugs_get_one_verified_patch(sentient: Run, tmp_path: 
     report = json.loads(result.stdout)
     assert report["status"] == "verified"
     assert len(report["files"]) == 3
+    assert report["patch"] == STOREFRONT_PATCH
     assert tree_of(source) == before
     subprocess.run(["git", "apply", "-"], input=report["patch"], text=True, cwd=source, check=True)
     tests = subprocess.run(
@@ -28,25 +41,53 @@ def test_fix_example_three_bugs_get_one_verified_patch(sentient: Run, tmp_path: 
     assert tests.returncode == 0, tests.stdout
 
 
-def test_fix_report_is_readable_and_diff_show_threads_agree(sentient: Run, repo: Repo) -> None:
-    result = sentient("fix", str(repo()), "--thread", "readable")
+class Applied(NamedTuple):
+    """A repository, and the run that wrote its patch into it."""
+
+    source: Path
+    result: "subprocess.CompletedProcess[str]"
+
+
+@pytest.fixture(scope="module")
+def shared() -> list[Applied]:
+    return []
+
+
+@pytest.fixture
+def applied(
+    sentient: Run, shared: list[Applied], tmp_path_factory: pytest.TempPathFactory
+) -> Applied:
+    """The thread `applied`, run by the first test that asks for it."""
+    if not shared:
+        source = write_files(tmp_path_factory.mktemp("applied") / "calculator", CALCULATOR)
+        result = sentient("fix", str(source), "--apply", "--thread", "applied")
+        shared.append(Applied(source, result))
+    return shared[0]
+
+
+def test_fix_report_is_readable_and_diff_show_threads_agree(
+    sentient: Run, applied: Applied
+) -> None:
+    result = applied.result
     assert result.returncode == 0, result.stderr
     assert "verified" in result.stdout
     assert "changed   calc.py  +1 -1" in result.stdout
     assert "2 failing" in result.stderr
-    diff = sentient("diff", "readable").stdout
-    assert diff.startswith("diff --git a/calc.py b/calc.py")
-    assert sentient("show", "readable").stdout == result.stdout
+    assert sentient("diff", "applied").stdout == CALCULATOR_PATCH
+    told = f"applied to {applied.source}\n"
+    assert result.stdout.endswith(told)
+    untouched = (
+        "your files are as they were; the patch: sentient diff applied\n"
+        "apply it: sentient diff applied --apply DIR\n"
+    )
+    assert sentient("show", "applied").stdout == result.stdout.removesuffix(told) + untouched
     rows = json.loads(sentient("threads", "--json").stdout)
-    assert ("readable", "verified") in [(row["id"], row["status"]) for row in rows]
-    assert "readable" in sentient("threads").stdout
+    assert ("applied", "verified") in [(row["id"], row["status"]) for row in rows]
+    assert "applied" in sentient("threads").stdout
 
 
-def test_fix_apply_writes_the_patch_and_only_it(sentient: Run, repo: Repo) -> None:
-    source = repo()
-    result = sentient("fix", str(source), "--apply", "--thread", "applied")
-    assert result.returncode == 0, result.stderr
-    assert f"applied to {source}" in result.stdout
+def test_fix_apply_writes_the_patch_and_only_it(sentient: Run, applied: Applied) -> None:
+    source = applied.source
     assert sorted(tree_of(source)) == ["calc.py", "test_calc.py"]
     assert (source / "calc.py").read_text() != CALC
     again = sentient("diff", "applied", "--apply", str(source))
@@ -54,44 +95,49 @@ def test_fix_apply_writes_the_patch_and_only_it(sentient: Run, repo: Repo) -> No
     assert "does not apply" in again.stderr
 
 
-def test_fix_uncommitted_changes_are_part_of_the_base(sentient: Run, repo: Repo) -> None:
-    source = repo({"calc.py": "x = 1\n", "test_calc.py": "", "gone.py": "y = 2\n"})
+def test_fix_uncommitted_changes_in_a_folder_of_odd_names_are_part_of_the_base(
+    sentient: Run, repo: Repo
+) -> None:
+    name = "a b'\"ü$(x)"
+    first = {"calc.py": "x = 1\n", "test_calc.py": "", "gone.py": "y = 2\n"}
+    source = repo({**first, "strange \n name.txt": "x"}, name=name)
+    commit_all(source)
+    (source / "gone.py").unlink()
+    (source / "link").symlink_to("/etc/passwd")
+    repo(name=name)
+    result = sentient("fix", str(source))
+    assert result.returncode == 0, result.stderr
+    assert "4 uncommitted changes" in result.stdout + result.stderr
+
+
+def commit_all(source: Path) -> list[str]:
+    """Make a repository of a folder; return how git is called for it."""
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(source)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-qm", "first"], check=True)
-    (source / "gone.py").unlink()
-    repo()
-    result = sentient("fix", str(source))
-    assert result.returncode == 0, result.stderr
-    assert "3 uncommitted changes" in result.stdout + result.stderr
+    return git
 
 
-def test_fix_existing_thread_is_refused(sentient: Run, repo: Repo) -> None:
-    assert sentient("fix", str(repo()), "--thread", "twice").returncode == 0
-    again = sentient("fix", str(repo()), "--thread", "twice")
+def test_fix_existing_thread_is_refused(sentient: Run, repo: Repo, applied: Applied) -> None:
+    again = sentient("fix", str(repo()), "--thread", "applied")
     assert again.returncode == 2
-    assert "sentient resume twice" in again.stderr
-    assert sentient("resume", "twice").returncode == 0
+    assert "sentient resume applied" in again.stderr
+    assert sentient("resume", "applied").returncode == 0
+    assert applied.result.returncode == 0
 
 
 def test_fix_git_url_and_archive_work_like_a_folder(
     sentient: Run, repo: Repo, tmp_path: Path
 ) -> None:
     source = repo()
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(source)]
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "add", "-A"], check=True)
-    subprocess.run([*git, "commit", "-qm", "first"], check=True)
+    git = commit_all(source)
     archive = tmp_path / "calculator.zip"
     archived = ["archive", "--prefix=calculator-1.0/", "-o", str(archive), "HEAD"]
     subprocess.run([*git, *archived], check=True)
-    patches = [
-        json.loads(sentient("fix", given, "--json").stdout)["patch"]
-        for given in (str(source), f"file://{source}", str(archive))
-    ]
-    assert patches[0]
-    assert patches[0] == patches[1] == patches[2]
+    for given in (f"file://{source}", str(archive)):
+        done = sentient("fix", given, "--json")
+        assert json.loads(done.stdout)["patch"] == CALCULATOR_PATCH, done.stderr
 
 
 def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> None:
@@ -117,7 +163,7 @@ def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> Non
 def test_fix_not_solved_keeps_report_and_best_patch(sentient: Run, repo: Repo) -> None:
     test = "from calc import clamp, mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
     test += "\n\ndef test_impossible():\n    assert clamp(1, 2, 3) == object()\n"
-    env = {"SENTIENT_REPAIR_BUDGET_S": "6"}
+    env = {"SENTIENT_REPAIR_BUDGET_S": "3"}
     source = repo({"calc.py": CALC, "test_calc.py": test})
     result = sentient("fix", str(source), "--thread", "partly", env=env)
     assert result.returncode == 3, result.stdout + result.stderr

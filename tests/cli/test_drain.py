@@ -6,20 +6,18 @@ import pty
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from samples import CALCULATOR, Repo, Run, write_files
+from samples import CALCULATOR, CALCULATOR_PATCH, MAIN, Repo, Run, write_files
 
 from sentient.signals import ENDING
 from sentient.streams import READER_GONE
 from sentient_desktop import stop_server
 from sentient_desktop.state import read_state
 
-MAIN = [sys.executable, "-c", "from sentient.cli import main; main()"]
 HEARING = ["env", "--default-signal=INT"]
 """Shells start what they put in the background, this suite perhaps, with SIGINT ignored."""
 SLOW_TEST = "import time\n\n\ndef test_slow():\n    time.sleep({})\n"
@@ -67,18 +65,7 @@ def read_until(process: "subprocess.Popen[str]", words: str) -> str:
     raise AssertionError(f"{words!r} is not in {seen!r}")
 
 
-@pytest.fixture(scope="module")
-def oracle(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The patch of a run that nothing disturbs."""
-    source = write_files(tmp_path_factory.mktemp("oracle") / "calculator", CALCULATOR)
-    done = subprocess.run(
-        [*MAIN, "fix", str(source), "--json"],
-        env={**os.environ, "SENTIENT_HOME": str(home)}, capture_output=True, check=True,
-    )  # fmt: skip
-    return str(json.loads(done.stdout)["patch"])
-
-
-def goes_on(sentient: Run, thread: str, oracle: str) -> None:
+def goes_on(sentient: Run, thread: str) -> None:
     shown = json.loads(sentient("show", thread, "--json").stdout)
     assert shown["status"] == "stopped"
     statuses = {
@@ -87,7 +74,7 @@ def goes_on(sentient: Run, thread: str, oracle: str) -> None:
     assert statuses[thread] == "stopped"
     resumed = sentient("resume", thread, "--json")
     assert resumed.returncode == 0, resumed.stderr
-    assert json.loads(resumed.stdout)["patch"] == oracle
+    assert json.loads(resumed.stdout)["patch"] == CALCULATOR_PATCH
 
 
 def in_short(*numbers: signal.Signals) -> list[object]:
@@ -98,7 +85,7 @@ def in_short(*numbers: signal.Signals) -> list[object]:
 
 @pytest.mark.parametrize("number", in_short(signal.SIGINT, signal.SIGTERM))
 def test_signal_in_a_step_ends_after_it_and_goes_on(
-    start: Start, sentient: Run, repo: Repo, oracle: str, number: signal.Signals
+    start: Start, sentient: Run, repo: Repo, number: signal.Signals
 ) -> None:
     thread = f"drain-{number.name}"
     process = start("fix", str(repo()), "--thread", thread)
@@ -108,7 +95,7 @@ def test_signal_in_a_step_ends_after_it_and_goes_on(
     assert process.returncode == 128 + number
     assert out == f"stopped; go on with: sentient resume {thread}\n"
     assert "stopping when this is done: " in err
-    goes_on(sentient, thread, oracle)
+    goes_on(sentient, thread)
 
 
 def test_signal_twice_ends_a_long_step_at_once(start: Start, sentient: Run, repo: Repo) -> None:
@@ -130,7 +117,7 @@ def test_signal_twice_ends_a_long_step_at_once(start: Start, sentient: Run, repo
 @pytest.mark.long
 @pytest.mark.parametrize("words", ["thread    ", "in the base", "plan: "])
 def test_signal_twice_in_a_moment_goes_on(
-    start: Start, sentient: Run, repo: Repo, oracle: str, words: str
+    start: Start, sentient: Run, repo: Repo, words: str
 ) -> None:
     thread = f"twice-{words.split(maxsplit=1)[0].rstrip(':')}"
     process = start("fix", str(repo()), "--thread", thread)
@@ -139,13 +126,13 @@ def test_signal_twice_in_a_moment_goes_on(
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
-    goes_on(sentient, thread, oracle)
+    goes_on(sentient, thread)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(12))
 def test_signals_at_any_instants_then_resumed_give_the_same_patch(
-    start: Start, sentient: Run, repo: Repo, oracle: str, seed: int
+    start: Start, sentient: Run, repo: Repo, seed: int
 ) -> None:
     chance, thread = random.Random(seed), f"any-{seed}"
     command = ["fix", str(repo()), "--thread", thread]
@@ -163,24 +150,24 @@ def test_signals_at_any_instants_then_resumed_give_the_same_patch(
         command = ["resume", thread]
     done = sentient("resume", thread, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["patch"] == oracle
+    assert json.loads(done.stdout)["patch"] == CALCULATOR_PATCH
 
 
 @pytest.mark.long
 def test_signal_as_soon_as_the_thread_is_accepted_goes_on(
-    start: Start, sentient: Run, repo: Repo, oracle: str
+    start: Start, sentient: Run, repo: Repo
 ) -> None:
     process = start("fix", str(repo()), "--thread", "at-first")
     read_until(process, "thread    at-first")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    goes_on(sentient, "at-first", oracle)
+    goes_on(sentient, "at-first")
 
 
 @pytest.mark.long
 def test_signal_to_the_group_while_the_server_starts_leaves_the_server(
-    start: Start, repo: Repo, oracle: str, tmp_path: Path
+    start: Start, repo: Repo, tmp_path: Path
 ) -> None:
     home, env = tmp_path / "home", {"SENTIENT_HOME": str(tmp_path / "home")}
     process = start("fix", str(repo()), "--thread", "server", env=env)
@@ -194,7 +181,7 @@ def test_signal_to_the_group_while_the_server_starts_leaves_the_server(
         assert os.getsid(server) == server
         resumed = start("resume", "server", "--json", env=env)
         out, err = resumed.communicate(timeout=90)
-        assert json.loads(out)["patch"] == oracle, err
+        assert json.loads(out)["patch"] == CALCULATOR_PATCH, err
         assert read_state(home / "desktop")["pid"] == server
     finally:
         stop_server(home / "desktop")
@@ -231,7 +218,7 @@ def test_signal_twice_to_the_group_while_a_source_is_fetched_ends_git_too(
 
 @pytest.mark.long
 def test_terminal_closed_run_stops_after_its_step_and_goes_on(
-    start: Start, sentient: Run, repo: Repo, oracle: str
+    start: Start, sentient: Run, repo: Repo
 ) -> None:
     terminal, end = pty.openpty()
     process = start("fix", str(repo()), "--thread", "hangup", out=end, err=end)
@@ -242,11 +229,11 @@ def test_terminal_closed_run_stops_after_its_step_and_goes_on(
     os.close(terminal)
     os.killpg(process.pid, signal.SIGHUP)
     assert process.wait(60) == 128 + signal.SIGHUP
-    goes_on(sentient, "hangup", oracle)
+    goes_on(sentient, "hangup")
 
 
 @pytest.mark.long
-def test_hangup_ignored_by_the_parent_is_ignored(start: Start, repo: Repo, oracle: str) -> None:
+def test_hangup_ignored_by_the_parent_is_ignored(start: Start, repo: Repo) -> None:
     kept = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         process = start("fix", str(repo()), "--thread", "nohup", "--json")
@@ -255,13 +242,11 @@ def test_hangup_ignored_by_the_parent_is_ignored(start: Start, repo: Repo, oracl
     time.sleep(3)
     os.killpg(process.pid, signal.SIGHUP)
     out, _ = process.communicate(timeout=60)
-    assert json.loads(out)["patch"] == oracle
+    assert json.loads(out)["patch"] == CALCULATOR_PATCH
 
 
 @pytest.mark.long
-def test_readers_gone_run_goes_on_to_its_end(
-    start: Start, sentient: Run, repo: Repo, oracle: str
-) -> None:
+def test_readers_gone_run_goes_on_to_its_end(start: Start, sentient: Run, repo: Repo) -> None:
     process = start("fix", str(repo()), "--thread", "head")
     assert process.stdout is not None
     process.stdout.close()
@@ -270,7 +255,7 @@ def test_readers_gone_run_goes_on_to_its_end(
     process.stderr.close()
     assert process.wait(60) == READER_GONE
     shown = json.loads(sentient("show", "head", "--json").stdout)
-    assert (shown["status"], shown["patch"]) == ("verified", oracle)
+    assert (shown["status"], shown["patch"]) == ("verified", CALCULATOR_PATCH)
 
 
 def test_signal_ends_a_snippet_with_its_desktop(start: Start, sentient: Run) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import CALCULATOR, Run, write_files
+from samples import CALCULATOR, MARKED_PATCH, Run, write_files
 from scripted_model import Script, call, scripted_model
 
 from nodes.desktops import OWNER, ROLE
@@ -79,6 +79,7 @@ def refused(done: Any, code: int, *words: str) -> None:
 
 
 def test_history_agrees_with_langgraphs_own(sentient: Run, states: list[Any]) -> None:
+    assert sentient("diff", THREAD).stdout == MARKED_PATCH
     listed = rows(sentient)
     assert [row["checkpoint"] for row in listed] == [
         state.config["configurable"]["checkpoint_id"] for state in states

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samples import CALCULATOR, ROOT, Repo, write_files
+from homes import own_home
+from samples import MAIN, MARKED_PATCH, ROOT, Repo
 from scripted_model import Script, call, scripted_model
 
-from sentient_desktop import stop_server
-
-APPEND = call("shell", command="echo '# one line, once' >> calc.py")
+ONE, TWO = (call("shell", command=f"echo '# {word}' >> calc.py") for word in ("one", "two"))
 GOOD = call("replace", path="calc.py", old="(len(values) + 1)", new="len(values)")
-CODER = [APPEND, GOOD, call("hand_in", summary="done")]
+CODER = [ONE, TWO, GOOD, call("hand_in", summary="done")]
 
 
 @pytest.fixture(scope="module")
@@ -35,31 +34,14 @@ def run(
     )  # fmt: skip
 
 
-def patch_without_kill(home: Path, env: dict[str, str], source: Path) -> str:
-    done = run(["-c", MAIN, "fix", str(source), "--json"], home, env)
-    assert done.returncode == 0, done.stderr
-    return str(json.loads(done.stdout)["patch"])
-
-
-MAIN = "from sentient.cli import main; main()"
 KILLED = str(ROOT / "tests/support/killed_cli.py")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> Iterator[Path]:
-    """A home of its own: its server is killed, and the desktops left at the end are counted."""
-    folder = tmp_path_factory.mktemp("home-crash")
-    yield folder
-    stop_server(folder / "desktop")
-
-
-@pytest.fixture(scope="module")
-def oracle(home: Path, model: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The patch of a run that nothing disturbs."""
-    folder = write_files(tmp_path_factory.mktemp("oracle") / "calculator", CALCULATOR)
-    patch = patch_without_kill(home, model, folder)
-    assert patch.count("+# one line, once") == 1
-    return patch
+    """A home of its own: its server is killed, and the desktops that are left are counted."""
+    with own_home(tmp_path_factory, "crash") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize(
@@ -72,14 +54,14 @@ def oracle(home: Path, model: dict[str, str], tmp_path_factory: pytest.TempPathF
     ],
 )
 def test_server_killed_run_goes_on_and_gives_the_same_patch(
-    node: str, home: Path, model: dict[str, str], oracle: str, repo: Repo, tmp_path: Path
+    node: str, home: Path, model: dict[str, str], repo: Repo, tmp_path: Path
 ) -> None:
     thread, log = f"server-{node}", tmp_path / "killed"
     plan = [KILLED, node, "worked", "server", str(log), "--"]
     done = run([*plan, "fix", str(repo()), "--thread", thread, "--json"], home, model)
     assert log.read_text() == f"{node} worked server"
     if done.returncode != 0:
-        done = run(["-c", MAIN, "resume", thread, "--json"], home, model)
+        done = run([*MAIN[1:], "resume", thread, "--json"], home, model)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["patch"] == oracle
-    assert run(["-c", MAIN, "desktop", "list"], home, model).stdout == ""
+    assert json.loads(done.stdout)["patch"] == MARKED_PATCH
+    assert run([*MAIN[1:], "desktop", "list"], home, model).stdout == ""

@@ -62,18 +62,6 @@ async def test_resume_lost_desktop_is_rebuilt_from_its_snapshot(
     assert state["report"]["status"] == "verified"
 
 
-async def test_replay_earlier_checkpoint_has_its_own_files(
-    scripted_graph: Any, repo: Repo, settings: Settings
-) -> None:
-    graph = scripted_graph(Script(coder=[APPEND, APPEND, GOOD, DONE]))
-    await run_until(graph, {"source": str(repo())}, "replay", "tester")
-    assert (await working_file(settings, "replay")).count("# once") == 2
-    history = [item async for item in graph.aget_state_history(config("replay"))]
-    first_act = [item for item in history if item.next == ("act",)][-1]
-    await graph.ainvoke(None, first_act.config, interrupt_before=["tester"])
-    assert (await working_file(settings, "replay")).count("# once") == 2
-
-
 async def test_copied_thread_gets_a_desktop_of_its_own(
     scripted_graph: Any, repo: Repo, settings: Settings
 ) -> None:
@@ -90,6 +78,10 @@ async def test_approval_desktop_is_paused_while_a_person_is_asked(
     engine_graph: Any, repo: Repo, settings: Settings
 ) -> None:
     await engine_graph.ainvoke({"source": str(repo()), "approve": True}, config("asked"))
+    [asked] = (await engine_graph.aget_state(config("asked"))).interrupts
+    assert asked.response_schema["type"] == "object"
+    assert asked.value["kind"] == "plan"
+    assert asked.value["plan"]["targets"]
     options = await Connection(settings).options()
     pages = AsyncSandbox.list(query=SandboxQuery(metadata={OWNER: "asked"}), **options)
     assert [item.state for item in await pages.next_items()] == [SandboxState.PAUSED]

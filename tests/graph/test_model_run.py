@@ -1,13 +1,20 @@
 """The whole graph with a model (scripted, over HTTP): its loop, its cheats, its failures."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import Repo
-from scripted_model import Script, call, say
+from samples import CALCULATOR, Repo, write_files
+from scripted_model import Script, call, say, scripted_model
 
+from checkpoints.sqlite import open_saver
+from graphs.engineering import make_graph
+from nodes.desktops import OWNER
+from tools.connection import Connection
+from tools.desktop import kill_desktops
 from tools.errors import ModelError
+from tools.settings import Settings
 
 GOOD = call(
     "replace",
@@ -213,34 +220,54 @@ CHEATS = {
 }
 
 
+@pytest.fixture(scope="module")
+async def planned(home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
+    """A saver with the thread `planned`, whose coder comes next and has one attempt."""
+    folder = tmp_path_factory.mktemp("planned")
+    source = write_files(folder / "calculator", CALCULATOR)
+    with scripted_model(Script()) as url:
+        settings = Settings(home=home, model="scripted", openai_base_url=url)
+        async with open_saver(folder / "checkpoints.db") as saver:
+            given = {"source": str(source), "max_attempts": 1}
+            graph = make_graph(saver, settings)
+            await graph.ainvoke(given, config("planned"), interrupt_before=["coder"])
+            yield saver
+    assert await kill_desktops(Connection(settings), {OWNER: "planned"}) == 1
+
+
+@pytest.fixture
+def carry_out(planned: Any, settings: Settings, request: pytest.FixtureRequest) -> Any:
+    """Goes on from a copy of the plan with what the coder decides; returns the last state."""
+
+    async def go_on(*decisions: dict[str, Any]) -> dict[str, Any]:
+        thread = request.node.name
+        await planned.acopy_thread("planned", thread)
+        with scripted_model(Script(coder=[*decisions, DONE])) as url:
+            update = {"model": "scripted", "openai_base_url": url}
+            graph = make_graph(planned, settings.model_copy(update=update))
+            return dict(await graph.ainvoke(None, config(thread)))
+
+    return go_on
+
+
 @pytest.mark.parametrize("cheat", CHEATS.values(), ids=CHEATS.keys())
-async def test_model_tampering_never_passes(
-    scripted_graph: Any, repo: Repo, cheat: list[dict[str, Any]], request: pytest.FixtureRequest
-) -> None:
-    graph = scripted_graph(Script(coder=[*cheat, DONE]))
-    given = {"source": str(repo()), "max_attempts": 1}
-    state = await graph.ainvoke(given, config(f"cheat-{request.node.callspec.id}"))
+async def test_model_tampering_never_passes(carry_out: Any, cheat: list[dict[str, Any]]) -> None:
+    state = await carry_out(*cheat)
     assert state["report"]["status"] == "unsolved"
     assert not state["verdict"]["passed"] or state["findings"]
 
 
-async def test_model_edited_test_beside_a_good_fix_is_refused_and_named(
-    scripted_graph: Any, repo: Repo
-) -> None:
-    graph = scripted_graph(Script(coder=[GOOD, CHEATS["edits a test"][0], DONE]))
-    given = {"source": str(repo()), "max_attempts": 1}
-    state = await graph.ainvoke(given, config("cheat-and-fix"))
+async def test_model_edited_test_beside_a_good_fix_is_refused_and_named(carry_out: Any) -> None:
+    state = await carry_out(GOOD, *CHEATS["edits a test"])
     assert state["verdict"]["reasons"] == ["changes the protected file test_calc.py"]
 
 
-async def test_model_new_test_file_is_no_cheat(scripted_graph: Any, repo: Repo) -> None:
+async def test_model_new_test_file_is_no_cheat(carry_out: Any) -> None:
     new = call(
         "create_file",
         path="test_more.py",
         content="from calc import mean\n\n\ndef test_three():\n    assert mean([1, 2, 3]) == 2\n",
     )
-    state = await scripted_graph(Script(coder=[GOOD, new, DONE])).ainvoke(
-        {"source": str(repo())}, config("new-test")
-    )
+    state = await carry_out(GOOD, new)
     assert state["report"]["status"] == "verified", state["report"]
     assert [file["path"] for file in state["report"]["files"]] == ["calc.py", "test_more.py"]

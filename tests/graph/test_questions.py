@@ -1,5 +1,7 @@
 """Questions to people: what is asked, what answers change, and that a question survives."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ from langgraph.types import Command
 from pydantic import ValidationError
 from samples import Repo
 from scripted_model import Script, call
+
+from checkpoints.ledger_file import LedgerFile
 
 APPEND = call("shell", command="echo '# once' >> calc.py")
 GOOD = call("replace", path="calc.py", old="(len(values) + 1)", new="len(values)")
@@ -28,15 +32,6 @@ async def question(graph: Any, thread: str) -> dict[str, Any]:
 
 async def answer(graph: Any, thread: str, given: Any) -> dict[str, Any]:
     return dict(await graph.ainvoke(Command(resume=given), config(thread)))
-
-
-async def test_plan_approved_work_starts(engine_graph: Any, repo: Repo) -> None:
-    await engine_graph.ainvoke({"source": str(repo()), "approve": True}, config("plan"))
-    asked = await question(engine_graph, "plan")
-    assert asked["kind"] == "plan"
-    assert asked["plan"]["targets"]
-    state = await answer(engine_graph, "plan", "approve")
-    assert state["report"]["status"] == "verified"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +99,9 @@ async def test_impossible_stop_delivers_what_the_coder_said(
     assert state["report"]["status"] == "unsolved"
 
 
-async def test_budget_attempts_used_up_more_are_granted(scripted_graph: Any, repo: Repo) -> None:
+async def test_budget_attempts_used_up_more_are_granted_and_each_is_in_the_views(
+    scripted_graph: Any, repo: Repo, home: Path
+) -> None:
     graph = scripted_graph(Script(coder=[BAD, DONE, REPAIR_BAD, DONE]))
     given = {"source": str(repo()), "ask": True, "max_attempts": 1}
     await graph.ainvoke(given, config("attempts"))
@@ -117,6 +114,36 @@ async def test_budget_attempts_used_up_more_are_granted(scripted_graph: Any, rep
     state = await answer(graph, "attempts", "extend")
     assert state["report"]["status"] == "verified"
     assert (state["report"]["attempts"], state["max_attempts"]) == (2, 2)
+    ledger = LedgerFile(home / "ledger.db")
+    expect_two_attempts(ledger, "attempts", state)
+    ledger.close()
+
+
+def expect_two_attempts(ledger: LedgerFile, thread: str, state: dict[str, Any]) -> None:
+    """The views of the ledger tell of an attempt that failed, one that passed, and their costs."""
+    attempts = ledger.rows("select * from attempt_changes where thread = ?", [thread])
+    found = [
+        (row["attempt"], row["verdict"], row["failing_before"], row["failing_after"])
+        for row in attempts
+    ]
+    assert found == [(1, "failed", 2, 2), (2, "passed", 2, 0)]
+    assert [json.loads(row["files"]) for row in attempts] == [["calc.py"], ["calc.py"]]
+    assert [(row["lines_added"], row["lines_removed"]) for row in attempts] == [(1, 1), (1, 1)]
+    history = ledger.rows(
+        "select kind, attempt, outcome, snapshot from test_history"
+        " where thread = ? and test = ? and kind <> 'masked'",
+        [thread, "test_calc.py::test_mean_of_two"],
+    )
+    assert [(row["kind"], row["attempt"], row["outcome"]) for row in history] == [
+        ("baseline", 0, "failed"),
+        ("verdict", 1, "failed"),
+        ("verdict", 2, "passed"),
+    ]
+    assert history[1]["snapshot"] == state["base_snapshot"]
+    [costs] = ledger.rows("select * from thread_costs where thread = ?", [thread])
+    assert costs["calls"] == state["report"]["usage"]["calls"] == 6
+    assert costs["input_tokens"] == state["report"]["usage"]["input_tokens"]
+    assert costs["usd"] is None
 
 
 async def test_budget_tokens_used_up_work_in_hand_gets_a_verdict(

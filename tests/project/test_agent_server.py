@@ -81,21 +81,6 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-async def test_agent_server_runs_the_engineering_graph(server: str, repo: Repo, home: Path) -> None:
-    async with get_client(url=server) as client:
-        thread = await client.threads.create()
-        state = await client.runs.wait(
-            thread["thread_id"], "engineering", input={"source": str(repo())}
-        )
-    assert "__error__" not in state, state
-    assert state["report"]["status"] == "verified"
-    ledger = Ledger(home / "ledger.db")
-    row = ledger.thread(thread["thread_id"])
-    ledger.close()
-    assert row is not None
-    assert row["saver"] is None, "it has one, so the sweep must not take it for a run without"
-
-
 async def test_agent_server_question_bad_answer_leaves_it_to_be_answered(
     server: str, repo: Repo
 ) -> None:
@@ -158,14 +143,17 @@ async def stopped_threads(settings: Settings) -> AsyncIterator[list[str]]:
     assert killed == [1] * len(threads)
 
 
-async def test_agent_server_time_travel_has_the_files_of_each_checkpoint(
+async def test_agent_server_runs_the_engineering_graph_and_travels_to_the_files_of_each_checkpoint(
     server: str, repo: Repo, settings: Settings, stopped_threads: list[str]
 ) -> None:
     """What LangGraph Studio calls to run again from a checkpoint, to edit one, to copy a thread."""
     wait = {"interrupt_after": ["act"]}
     async with get_client(url=server) as client:
         thread = (await client.threads.create())["thread_id"]
-        await client.runs.wait(thread, "engineering", input={"source": str(repo())})
+        done = await client.runs.wait(thread, "engineering", input={"source": str(repo())})
+        assert "__error__" not in done, done
+        assert done["report"]["status"] == "verified"
+        expect_saved(settings, thread)
         stopped_threads.append(thread)
         history = await client.threads.get_history(thread, limit=50)
         [act] = [state for state in history if state["next"] == ["act"]]
@@ -189,6 +177,15 @@ async def test_agent_server_time_travel_has_the_files_of_each_checkpoint(
         await client.runs.wait(copied, "engineering", input=None, checkpoint=at, **wait)
         assert await file_of(settings, copied) == repaired
         assert await file_of(settings, thread) == f"{CALC}# studio\n"
+
+
+def expect_saved(settings: Settings, thread: str) -> None:
+    """The thread has a saver, so the sweep must not take it for a run without."""
+    ledger = Ledger(settings.home / "ledger.db")
+    row = ledger.thread(thread)
+    ledger.close()
+    assert row is not None
+    assert row["saver"] is None
 
 
 OTHER = {

@@ -64,10 +64,6 @@ class Ledger:
         rows = self._file.rows("select * from threads where id = ?", [thread_id])
         return next((row for row in rows if row["status"] != FORGOTTEN), None)
 
-    def save_input(self, thread_id: str, given: Row) -> None:
-        """Keep what a thread was started with, for a crash before its first checkpoint."""
-        self.save_thread(thread_id, input=json.dumps(given))
-
     def input(self, thread_id: str) -> Row:
         """What a thread was started with."""
         row = self.thread(thread_id) or {}

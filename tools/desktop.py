@@ -326,19 +326,6 @@ async def list_desktops(
         yield desktop_id
 
 
-async def kill_desktops(
-    connection: Connection, metadata: Mapping[str, str], *, keep: str = ""
-) -> int:
-    """Kill every desktop that carries all of `metadata`, except `keep`; return how many."""
-    options = await connection.options()
-    killed = 0
-    for desktop_id in [item async for item in list_desktops(connection, metadata)]:
-        if desktop_id != keep:
-            with translated("kill a desktop"):
-                killed += await AsyncSandbox.kill(desktop_id, **options)
-    return killed
-
-
 async def kill_desktop(connection: Connection, desktop_id: str) -> None:
     """Kill a desktop; one that does not exist is no error."""
     options = await connection.options()

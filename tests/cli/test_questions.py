@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from desktops import kill_desktops
 from homes import own_home
 from samples import ROOT, Repo, Run
 from scripted_model import Script, call, scripted_model
@@ -17,7 +18,7 @@ from scripted_model import Script, call, scripted_model
 from nodes.desktops import OWNER
 from sentient_desktop.state import read_state
 from tools.connection import Connection
-from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.desktop import Desktop, list_desktops
 from tools.settings import Settings
 
 KILLED = str(ROOT / "tests/support/killed_cli.py")

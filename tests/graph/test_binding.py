@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desktops import kill_desktops
 
 from checkpoints.binding import Binding, DesktopRef
 from checkpoints.lease import Lease, ThreadBusyError, take_lease
 from checkpoints.ledger import Ledger
 from nodes.desktops import OWNER, ROLE, ThreadDesktops
 from tools.connection import Connection
-from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.desktop import Desktop, list_desktops
 from tools.errors import DesktopGoneError, DesktopUnreachableError
 from tools.layout import CONTROL, MARKS
 from tools.settings import Settings

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from desktops import kill_desktops
 from e2b import AsyncSandbox, SandboxQuery, SandboxState
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
@@ -12,7 +13,7 @@ from scripted_model import Script, call
 
 from nodes.desktops import OWNER
 from tools.connection import Connection
-from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.desktop import Desktop, list_desktops
 from tools.layout import MARKS, REPO
 from tools.settings import Settings
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desktops import kill_desktops
 from samples import CALCULATOR, Repo, write_files
 from scripted_model import Script, call, say, scripted_model
 
@@ -12,7 +13,6 @@ from checkpoints.sqlite import open_saver
 from graphs.engineering import make_graph
 from nodes.desktops import OWNER
 from tools.connection import Connection
-from tools.desktop import kill_desktops
 from tools.errors import ModelError
 from tools.settings import Settings
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from desktops import kill_desktops
 from langchain_core.messages import AIMessage, ToolCall
 from samples import CALC, CALCULATOR, write_files
 from scripted_model import Script, call, scripted_model
@@ -13,7 +14,7 @@ from checkpoints.sqlite import open_saver
 from graphs.engineering import make_graph
 from nodes.desktops import OWNER
 from tools.connection import Connection
-from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.desktop import Desktop, list_desktops
 from tools.layout import REPO
 from tools.settings import Settings
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from desktops import kill_desktops
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from samples import CALC, CALCULATOR, ROOT, Repo
@@ -18,7 +19,7 @@ from samples import CALC, CALCULATOR, ROOT, Repo
 from checkpoints.ledger import Ledger
 from nodes.desktops import OWNER
 from tools.connection import Connection
-from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.desktop import Desktop, list_desktops
 from tools.layout import REPO
 from tools.settings import Settings
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from desktops import kill_desktops
 
 from graphs import snippet
 from tools.connection import Connection
-from tools.desktop import Desktop, kill_desktops, list_desktops
+from tools.desktop import Desktop, list_desktops
 from tools.e2b_sandbox_tool import E2BSandboxTool
 from tools.errors import DesktopGoneError, EnvironmentFaultError, ToolError
 from tools.settings import Settings

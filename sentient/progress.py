@@ -8,6 +8,7 @@ from typing import Any, Self, TextIO, cast
 from rich.console import Console
 from rich.markup import escape
 
+from sentient.sentences import called, included, judged, planned
 from sentient.streams import Forgiving
 from sentient.text import plural, printable
 
@@ -76,9 +77,8 @@ class Progress:
         self._say("prepare", f"desktop {event['id']}")
 
     def _on_repository(self, event: dict[str, Any]) -> None:
-        changes = event["uncommitted"]
-        note = f", {plural(changes, 'uncommitted change')} included" if changes else ""
-        self._say("prepare", f"{plural(event['files'], 'file')} in the base{note}")
+        files = f"{plural(event['files'], 'file')} in the base"
+        self._say("prepare", files + included(event["uncommitted"]))
         self._busy(WORKING["planner"])
 
     def _on_analysis(self, event: dict[str, Any]) -> None:
@@ -95,8 +95,7 @@ class Progress:
         self._say("planner", f"{plural(event['collected'], 'test')}, {failing} failing", style)
 
     def _on_plan(self, event: dict[str, Any]) -> None:
-        where = f"; first in {', '.join(event['suspects'][:3])}" if event["suspects"] else ""
-        self._say("planner", f"plan: {event['goal']}{where}")
+        self._say("planner", f"plan: {planned(event['goal'], event['suspects'])}")
         self._busy(WORKING["coder"])
 
     def _on_answered(self, event: dict[str, Any]) -> None:
@@ -116,8 +115,7 @@ class Progress:
         )
 
     def _on_call(self, event: dict[str, Any]) -> None:
-        args = ", ".join(f"{key}={value[:60]!r}" for key, value in event["args"].items())
-        self._say("coder", f"{event['name']}({args})")
+        self._say("coder", called(event["name"], event["args"]))
 
     def _on_answer(self, event: dict[str, Any]) -> None:
         first = (event["text"].splitlines() or [""])[0]
@@ -129,12 +127,7 @@ class Progress:
         self._say(event["node"], f"desktop restored from its snapshot: {event['reason']}", "yellow")
 
     def _on_verdict(self, event: dict[str, Any]) -> None:
-        if event["passed"]:
-            self._say(
-                "tester", f"verdict: passed, {plural(len(event['fixed']), 'test')} fixed", "green"
-            )
-        else:
-            self._say("tester", f"verdict: not passed: {'; '.join(event['reasons'])}", "red")
+        self._say("tester", f"verdict: {judged(event)}", "green" if event["passed"] else "red")
 
     def _on_review(self, event: dict[str, Any]) -> None:
         blocking = [finding["message"] for finding in event["findings"] if finding["blocking"]]

@@ -10,6 +10,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from sentient.sentences import called, included, judged, planned
 from sentient.text import plural
 from sentient.timeline import Moment, Timeline
 
@@ -86,9 +87,8 @@ def _questions(interrupts: list[Any]) -> Said:
 
 
 def _base(base: dict[str, Any]) -> Said:
-    changes = base["uncommitted"]
-    note = f", {plural(changes, 'uncommitted change')} included" if changes else ""
-    yield "repository", f"{plural(base['files'], 'file')}, base {base['commit'][:12]}{note}", ""
+    files = f"{plural(base['files'], 'file')}, base {base['commit'][:12]}"
+    yield "repository", files + included(base["uncommitted"]), ""
 
 
 def _baseline(run: dict[str, Any]) -> Said:
@@ -97,8 +97,7 @@ def _baseline(run: dict[str, Any]) -> Said:
 
 
 def _plan(plan: dict[str, Any]) -> Said:
-    where = f"; first in {', '.join(plan['suspects'][:3])}" if plan["suspects"] else ""
-    yield "plan", _quoted(plan["goal"]) + where, ""
+    yield "plan", planned(_quoted(plan["goal"]), plan["suspects"]), ""
 
 
 def _messages(messages: Any) -> Said:
@@ -112,10 +111,7 @@ def _messages(messages: Any) -> Said:
             if message.text.strip():
                 yield "said", _quoted(message.text), ""
             for call in message.tool_calls:
-                args = ", ".join(
-                    f"{key}={str(value)[:60]!r}" for key, value in call["args"].items()
-                )
-                yield "call", f"{call['name']}({args})", str(call["id"] or "")
+                yield "call", called(call["name"], call["args"]), str(call["id"] or "")
             for bad in message.invalid_tool_calls:
                 yield "call", f"{bad['name']}: malformed arguments", str(bad["id"] or "")
 
@@ -126,10 +122,7 @@ def _gave_up(reason: str) -> Said:
 
 
 def _verdict(verdict: dict[str, Any]) -> Said:
-    if verdict["passed"]:
-        yield "verdict", f"passed, {plural(len(verdict['fixed']), 'test')} fixed", ""
-    else:
-        yield "verdict", f"not passed: {'; '.join(verdict['reasons'])}", ""
+    yield "verdict", judged(verdict), ""
 
 
 def _findings(findings: list[dict[str, Any]]) -> Said:

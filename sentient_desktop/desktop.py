@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from sentient_desktop.store.mapped import find_mapped
 from sentient_desktop.store.registry import DesktopRecord, Registry, new_record
 from sentient_desktop.store.trees import remove_tree
 from sentient_desktop.templates.shelf import Shelf
+from sentient_desktop.whole import whole
 
 _log = logging.getLogger(__name__)
 
@@ -182,12 +183,7 @@ class Desktop:
         """
         async with self.lock:
             self._require_present()
-            preparing = asyncio.create_task(asyncio.to_thread(prepare))
-            try:
-                await asyncio.shield(preparing)
-            except asyncio.CancelledError:
-                await asyncio.wait({preparing})  # a thread goes on, and would make what is deleted
-                raise
+            await whole(asyncio.to_thread(prepare))
             await self._boot()
 
     async def claim(self, *, timeout_s: int, **choices: Any) -> None:
@@ -210,17 +206,19 @@ class Desktop:
         """
         async with self.lock:
             self._require_present()
-            frozen = self.record.suspended
-            if self.record.state == "paused" and not frozen:
+            if self.record.state == "paused" and not self.record.suspended:
                 raise ApiError(409, f"sandbox {self.id} is already paused")
             if suspended and self.in_use:
                 return
-            if not keep_processes or self.jail is None or not self.jail.alive:
-                await self._stop()
-            elif not frozen:
-                self._frozen = await self._freeze(self.jail)
-            self.record.state, self.record.suspended = "paused", suspended
-            await asyncio.to_thread(self._workshop.registry.save, self.record)
+            await whole(self._pause(keep_processes=keep_processes, suspended=suspended))
+
+    async def _pause(self, *, keep_processes: bool, suspended: bool) -> None:
+        if not keep_processes or self.jail is None or not self.jail.alive:
+            await self._stop()
+        elif not self.record.suspended:
+            self._frozen = await self._freeze(self.jail)
+        self.record.state, self.record.suspended = "paused", suspended
+        await asyncio.to_thread(self._workshop.registry.save, self.record)
 
     async def resume(self, timeout_s: int, *, keep_processes: bool = True) -> bool:
         """Make sure the desktop runs for ``timeout_s`` more; return whether it was paused.
@@ -281,10 +279,11 @@ class Desktop:
                 text = f"port {PROXY_PORT} inside the sandbox could not be taken: {error}"
                 raise ApiError(409, text) from error
 
-    async def capture(self, name: str, hold: Callable[[list[str]], None]) -> list[str]:
+    async def capture(self, name: str, hold: Callable[[], Awaitable[None]]) -> list[str]:
         """Copy the disk as it stands at one instant to a new layer; processes go on afterwards.
 
-        Returns the chain of layers that is this disk, the new one on top, which it had ``hold``.
+        Returns the chain of layers that is this disk, the new one on top. ``hold`` has to keep it,
+        and what the capture stands on, from sweeps; nothing changes that while it is called.
 
         Raises:
             ApiError: 404 when it is gone.
@@ -292,18 +291,21 @@ class Desktop:
         """
         async with self.lock:
             self._require_present()
-            hold([*self.record.layers, *self.captures.chain])
-            awake = self.jail is not None and self.jail.alive and self.record.state == "running"
-            stopped: list[int] = []
-            if awake and self.jail is not None:
-                stopped = await self._freeze(self.jail)
-            try:
-                draft = await asyncio.to_thread(self._copy, name)
-            finally:
-                if awake:
-                    self._thaw(stopped)
-            await asyncio.to_thread(self.captures.finish, draft)
-            return draft.chain
+            await hold()
+            return await whole(self._capture(name))
+
+    async def _capture(self, name: str) -> list[str]:
+        awake = self.jail is not None and self.jail.alive and self.record.state == "running"
+        stopped: list[int] = []
+        if awake and self.jail is not None:
+            stopped = await self._freeze(self.jail)
+        try:
+            draft = await asyncio.to_thread(self._copy, name)
+        finally:
+            if awake:
+                self._thaw(stopped)
+        await asyncio.to_thread(self.captures.finish, draft)
+        return draft.chain
 
     def _copy(self, name: str) -> Draft:
         jail = self.jail

@@ -8,6 +8,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,14 +150,20 @@ class Fleet:
         """
         name, layers = new_name(), self._workshop.layers
         with layers.held([name]) as hold:
-            chain = await desktop.capture(name, hold)
+            chain = await desktop.capture(name, partial(self._hold_base, desktop, hold))
             if to_mount:
                 await self._chains.make_mountable(chain)
             async with self._sweeping:
                 chain = self._chains.shorten(chain)
-                desktop.captures.shortened(chain)
                 yield chain
         self._chains.note(chain)
+
+    async def _hold_base(self, desktop: Desktop, hold: Callable[[list[str]], None]) -> None:
+        """Hold what a desktop's next capture stands on, as far as sweeps have left it."""
+        async with self._sweeping:
+            captures = desktop.captures
+            captures.shortened(self._chains.shorten(captures.chain))
+            hold([*desktop.record.layers, *captures.chain])
 
     async def _find_mountable(self, key: str, owner: str) -> SnapshotRecord | None:
         """Find a snapshot; merge its layers now if they are too many, which is seldom."""
@@ -289,7 +296,6 @@ class Fleet:
         """Delete layers that no desktop and no snapshot stands on."""
         async with self._sweeping:
             wanted = _layers_of(desktop.record for desktop in self.desktops.values())
-            wanted.update(*(desktop.captures.chain for desktop in self.desktops.values()))
             wanted |= _layers_of(self.snapshots.values())
             wanted |= self._chains.keep(wanted)
             await asyncio.to_thread(self._workshop.layers.keep_only, wanted)

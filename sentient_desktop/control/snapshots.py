@@ -12,6 +12,7 @@ from sentient_desktop.errors import ApiError, FreezeError
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.store.registry import SnapshotRecord
 from sentient_desktop.templates.recipes import TEMPLATES
+from sentient_desktop.whole import whole
 
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,128}(:[A-Za-z0-9._-]{1,128})?")
 
@@ -34,7 +35,7 @@ async def create_snapshot(request: Request) -> Response:
         raise ApiError(400, text)
     name = _read_name(body)
     try:
-        record = await fleet.snapshot(request.path_params["id"], name)
+        record = await whole(fleet.snapshot(request.path_params["id"], name))
     except FreezeError as error:
         code = "sandbox_snapshot_guest_agent_unresponsive"
         raise ApiError(409, str(error), error_code=code) from error

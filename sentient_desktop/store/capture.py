@@ -43,7 +43,7 @@ class Captures:
 
     @property
     def chain(self) -> list[str]:
-        """The layers the next capture will stand on, which must be kept."""
+        """The layers the next capture will stand on if they are there; kept for it by no sweep."""
         return self._last.chain if self._last else []
 
     def copy(self, disk: Path, name: str, below: Sequence[str], mapped: Mapped) -> Draft:
@@ -80,6 +80,8 @@ class Captures:
         last = self._last
         if last is None or last.index is None or index is None:
             return None
+        if not all(self._layers.path(layer).is_dir() for layer in last.chain):
+            return None  # the snapshots that stood on them are deleted
         unfinished = self._layers.unfinished(name)
         try:
             delta = compare(last.index, index, [self._layers.path(layer) for layer in below])
@@ -97,5 +99,6 @@ class Captures:
 
     def shortened(self, chain: list[str]) -> None:
         """Note that ``chain`` shows the same as the last capture's, if that had the same top."""
-        if self._last is not None and self._last.chain[-1:] == chain[-1:]:
-            self._last = replace(self._last, chain=chain)
+        last = self._last
+        if last is not None and last.chain[-1:] == chain[-1:]:
+            self._last = replace(last, chain=chain)

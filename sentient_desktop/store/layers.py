@@ -176,8 +176,12 @@ class LayerStore:
         return name, unfinished, [*program, *paths]
 
     def keep_only(self, names: Iterable[str]) -> None:
-        """Delete every layer, finished or not, that is neither named nor held."""
+        """Delete every layer, finished or not, that is neither named nor held.
+
+        Each loses its name first: one that is deleted in part is never taken for a whole one.
+        """
         named = set(names)
-        for path in self.folder.iterdir():
+        for path in list(self.folder.iterdir()):
             if path.name not in named and not self._held[path.name.removesuffix(UNFINISHED)]:
-                remove_logged(path)
+                unfinished = self.unfinished(path.name.removesuffix(UNFINISHED))
+                remove_logged(path.rename(unfinished))

@@ -133,6 +133,23 @@ async def test_snapshots_of_a_desktop_are_each_as_it_was(
         assert await manifest(await create(snapshot)) == seen
 
 
+async def test_layers_of_deleted_snapshots_are_not_kept_for_the_next_which_is_whole(
+    folder: Path, options_for: Any
+) -> None:
+    options = options_for(ensure_server(folder))
+    desktop = await AsyncSandbox.create("base", **options)
+    await desktop.commands.run("mkdir a; touch a/1 gone")
+    first, second = await snap(desktop), await snap(desktop)
+    assert await AsyncSandbox.delete_snapshot(first, **options)
+    assert len(layer_sizes(folder)) == 2
+    assert await AsyncSandbox.delete_snapshot(second, **options)
+    assert layer_sizes(folder) == []
+    await desktop.commands.run("touch a/2; rm gone")
+    seen = await manifest(desktop)
+    copy = await AsyncSandbox.create(await snap(desktop), **options)
+    assert await manifest(copy) == seen
+
+
 async def test_fork_and_snapshots_of_what_stands_on_a_later_snapshot(
     create: Any, desktop: AsyncSandbox
 ) -> None:

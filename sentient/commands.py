@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from nodes.state import Input
-from sentient import desktop_commands, doctor, time_commands
+from sentient import desktop_commands, doctor
+from sentient.cleanup.prune_command import prune_command
 from sentient.endings import Ending
 from sentient.options import (
     CHECKPOINT_HELP,
@@ -23,14 +24,14 @@ from sentient.options import (
     thread_id,
     words,
 )
+from sentient.past import time_commands
+from sentient.past.travel import rewind
 from sentient.progress import Progress
-from sentient.prune_command import prune_command
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Runs, new_thread_id
 from sentient.signals import Stop
 from sentient.streams import READER_GONE, ReaderGoneError, abandon, pass_error, passing_on
 from sentient.text import printable
-from sentient.travel import rewind
 from tools.connection import Connection
 from tools.desktop import Desktop, Execution
 from tools.e2b_sandbox_tool import INTERPRETERS, run_script

@@ -17,9 +17,9 @@ from checkpoints.ledger import Ledger
 from checkpoints.ledger_file import Row
 from nodes.state import Input
 from sentient.answers import read_answer
+from sentient.cleanup.forgetting import forget
+from sentient.cleanup.housekeeping import swept_meanwhile
 from sentient.endings import Ending, read_ending
-from sentient.forgetting import forget
-from sentient.housekeeping import swept_meanwhile
 from sentient.opening import config_of, open_graph
 from sentient.signals import Listen
 from tools.errors import SentientError, StorageError, UsageError

@@ -15,9 +15,9 @@ from samples import CALCULATOR, MARKED_PATCH, Run, write_files
 from scripted_model import Script, call, scripted_model
 
 from nodes.desktops import OWNER, ROLE
-from sentient import travel
-from sentient.compare import READER
 from sentient.opening import config_of, open_graph, saver_of
+from sentient.past import travel
+from sentient.past.compare import READER
 from tools.connection import Connection
 from tools.desktop import delete_snapshot, list_desktops
 from tools.settings import Settings
@@ -289,7 +289,7 @@ def test_collected_snapshot_is_an_environment_fault_and_leaves_nothing(
 
 
 DYING = """
-import os, sentient.travel as travel
+import os, sentient.past.travel as travel
 from sentient.cli import main
 write = travel._write
 async def and_die(*arguments):

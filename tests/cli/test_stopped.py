@@ -17,7 +17,7 @@ from checkpoints.lease import recorded_threads
 from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
 from nodes.home_desktops import HomeDesktops
-from sentient.compare import READER
+from sentient.past.compare import READER
 from sentient.runs import Runs
 from sentient_desktop import ensure_server, stop_server
 from tools.connection import Connection
@@ -99,7 +99,7 @@ def ended(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return "ended"
 
 
-COMPARING = ("sentient.compare:make_patch", ["diff", "ended", "--at", "latest"])
+COMPARING = ("sentient.past.compare:make_patch", ["diff", "ended", "--at", "latest"])
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ COMPARING = ("sentient.compare:make_patch", ["diff", "ended", "--at", "latest"])
     [
         (signal.SIGINT, *COMPARING),
         (signal.SIGTERM, *COMPARING),
-        (signal.SIGTERM, "sentient.time_commands:read_timeline", ["history", "ended"]),
-        (signal.SIGTERM, "sentient.housekeeping:Housekeeping.sweep", ["prune"]),
+        (signal.SIGTERM, "sentient.past.time_commands:read_timeline", ["history", "ended"]),
+        (signal.SIGTERM, "sentient.cleanup.housekeeping:Housekeeping.sweep", ["prune"]),
         (signal.SIGTERM, "sentient.desktop_commands:_ids", ["desktop", "list"]),
     ],
 )
@@ -128,7 +128,7 @@ def test_signal_in_a_command_without_a_run_ends_it_and_leaves_nothing(
 def test_reader_lives_beside_its_thread_and_goes_when_it_was_killed(
     sentient: Run, home: Path, ended: str, waiting: Waits
 ) -> None:
-    process = waiting("sentient.compare:make_patch", "diff", ended, "--at", "latest")
+    process = waiting("sentient.past.compare:make_patch", "diff", ended, "--at", "latest")
     [(owner, role)] = desktops(home)
     assert (owner != ended, role) == (True, READER)
     settings, ledger = Settings(home=home), Ledger(home / "ledger.db")

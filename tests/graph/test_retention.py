@@ -18,7 +18,7 @@ from checkpoints.sqlite import SqliteSaver, open_saver
 from graphs.engineering import make_graph
 from nodes.desktops import OWNER, ROLE
 from nodes.home_desktops import HomeDesktops
-from sentient.housekeeping import Housekeeping
+from sentient.cleanup.housekeeping import Housekeeping
 from tools.connection import Connection
 from tools.desktop import Desktop
 from tools.home import HOME, home_id

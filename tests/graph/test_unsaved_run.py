@@ -8,7 +8,7 @@ from checkpoints.ledger import Ledger
 from checkpoints.ledger_file import LedgerFile
 from graphs.engineering import make_graph
 from nodes.home_desktops import HomeDesktops
-from sentient.housekeeping import housekeeping
+from sentient.cleanup.housekeeping import housekeeping
 from tools.connection import Connection
 from tools.settings import Settings
 

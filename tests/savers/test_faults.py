@@ -24,7 +24,7 @@ from talks import config, said, talk_graph
 from checkpoints import sqlite
 from checkpoints.ledger import Ledger
 from graphs.faults import storage_errors
-from sentient.forgetting import forget
+from sentient.cleanup.forgetting import forget
 from sentient.runs import Runs
 from sentient_desktop import ensure_server
 from tools.errors import StorageError

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sentient.history import short_time
-from sentient.lanes import draw_lanes
-from sentient.timeline import Moment, Timeline
+from sentient.past.history import short_time
+from sentient.past.lanes import draw_lanes
+from sentient.past.timeline import Moment, Timeline
 from tools.errors import UsageError
 
 

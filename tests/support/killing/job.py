@@ -14,7 +14,7 @@ from scripted_model import Answer
 
 from nodes.models import make_model
 from nodes.state import Input
-from sentient.forgetting import forget
+from sentient.cleanup.forgetting import forget
 from sentient.runs import Runs
 from tools.connection import Connection
 from tools.desktop import list_desktops

@@ -2,7 +2,7 @@
 
 from checkpoints.lease import thread_lease
 from checkpoints.ledger import Ledger
-from sentient.housekeeping import housekeeping
+from sentient.cleanup.housekeeping import housekeeping
 from tools.settings import Settings
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 
-from sentient.timeline import Timeline
+from sentient.past.timeline import Timeline
 
 CURRENT, ABANDONED, PASSING, ENDS, LEADS = "●", "○", "│", "╯", "─"
 

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from nodes.desktops import OWNER, ROLE
-from sentient.compare import desktop_at
-from sentient.story import Event, messages_in
+from sentient.past.compare import desktop_at
+from sentient.past.story import Event, messages_in
+from sentient.past.timeline import Moment, Timeline
 from sentient.text import plural, printable
-from sentient.timeline import Moment, Timeline
 from tools.connection import Connection
 from tools.desktop import Desktop, list_desktops
 from tools.errors import ToolError, UsageError

@@ -10,10 +10,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sentient import travel
-from sentient.compare import BASE, compare
-from sentient.history import history_rows, print_history
-from sentient.logs import print_story, read_call_log
 from sentient.opening import open_graph
 from sentient.options import (
     CHECKPOINT_HELP,
@@ -24,13 +20,17 @@ from sentient.options import (
     thread_id,
     words,
 )
+from sentient.past import travel
+from sentient.past.compare import BASE, compare
+from sentient.past.history import history_rows, print_history
+from sentient.past.logs import print_story, read_call_log
+from sentient.past.story import tell
+from sentient.past.timeline import Timeline, read_timeline
 from sentient.reports import print_json
 from sentient.runs import Runs
 from sentient.signals import Stop
-from sentient.story import tell
 from sentient.streams import Forgiving
 from sentient.text import printable
-from sentient.timeline import Timeline, read_timeline
 from tools.errors import UsageError
 from tools.patch import ChangedFile, Patch, apply_to_folder
 

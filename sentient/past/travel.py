@@ -21,11 +21,11 @@ from langgraph.checkpoint.base.id import uuid6
 from checkpoints.lease import thread_lease
 from checkpoints.ledger import FORGOTTEN
 from nodes.state import State
-from sentient.forgetting import forget
+from sentient.cleanup.forgetting import forget
 from sentient.opening import Graph, config_of, open_graph, saver_of
-from sentient.retasking import with_task
+from sentient.past.retasking import with_task
+from sentient.past.timeline import Moment, Timeline, read_timeline
 from sentient.runs import Runs
-from sentient.timeline import Moment, Timeline, read_timeline
 from tools.connection import Connection
 from tools.desktop import list_snapshots
 from tools.errors import EnvironmentFaultError, SentientError, UsageError

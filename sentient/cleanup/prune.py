@@ -12,7 +12,7 @@ from checkpoints.lease import ThreadBusyError, thread_lease
 from checkpoints.ledger import Ledger
 from checkpoints.retention import Removal
 from checkpoints.savers import database_file
-from sentient.housekeeping import Housekeeping, housekeeping
+from sentient.cleanup.housekeeping import Housekeeping, housekeeping
 from sentient_desktop.store.trees import disk_usage
 from tools.connection import Connection
 from tools.errors import UsageError

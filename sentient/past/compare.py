@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 
 from checkpoints.lease import lease_for_run
 from nodes.desktops import OWNER, ROLE
-from sentient.timeline import Moment, Timeline
-from sentient.travel import check_files
+from sentient.past.timeline import Moment, Timeline
+from sentient.past.travel import check_files
 from tools.connection import Connection
 from tools.desktop import Desktop
 from tools.errors import UsageError

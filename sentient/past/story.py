@@ -10,9 +10,9 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from sentient.past.timeline import Moment, Timeline
 from sentient.sentences import called, included, judged, planned
 from sentient.text import plural
-from sentient.timeline import Moment, Timeline
 
 SHOWN = 200
 """Characters of a text that an event quotes; arguments of calls get less."""

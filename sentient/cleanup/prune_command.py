@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from checkpoints.ledger import Ledger
+from sentient.cleanup.prune import Pruned, Wish, prune
 from sentient.options import Checkpoints, Json, read_settings, thread_ids
-from sentient.prune import Pruned, Wish, prune
 from sentient.reports import print_json
 from sentient.signals import Stop
 from sentient.text import plural, printable

@@ -5,7 +5,7 @@ import uuid
 from langchain_core.messages import HumanMessage
 
 from nodes.state import State
-from sentient.timeline import Moment, Timeline
+from sentient.past.timeline import Moment, Timeline
 from tools.errors import UsageError
 
 OPEN = frozenset({"planner", "approval", "coder"})

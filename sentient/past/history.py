@@ -8,9 +8,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from nodes.state import LISTED_TESTS, State
-from sentient.lanes import draw_lanes
+from sentient.past.lanes import draw_lanes
+from sentient.past.timeline import Moment, Timeline
 from sentient.text import plural, printable
-from sentient.timeline import Moment, Timeline
 
 TITLES = ("CHECKPOINT", "NODE", "TRY", "FAIL", "CHANGED", "SNAPSHOT", "AGE", "SIZE")
 RIGHT = (False, False, False, True, True, False, False, True, True)

@@ -1,0 +1,1 @@
+"""What is no longer needed: threads that are over, dead desktops, unreachable snapshots."""

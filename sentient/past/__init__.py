@@ -1,0 +1,1 @@
+"""A thread's past: looked at, told, compared, rewound and forked."""

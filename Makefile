@@ -24,8 +24,9 @@ demo: setup      ## repair the example package: four nodes, one desktop, one ver
 packages: setup  ## install what the tests' desktops start with, so that no test downloads anything
 	@$(BIN)/python -m sentient_desktop build code-interpreter-v1 > /dev/null
 
+# Without the last option, files of one long test come last, when no other work is left.
 test: packages   ## run the whole test suite
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 test-node: setup ## the official JavaScript SDKs against the embedded desktop (needs node and npm)
 	@$(BIN)/python -m pytest -q -m long tests/contract/test_node.py

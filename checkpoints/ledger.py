@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from checkpoints.analyses import Analyses
 from checkpoints.inventory import Inventory
 from checkpoints.ledger_file import LedgerFile, Row, now
 from checkpoints.ledger_schema import FAILING
@@ -38,6 +39,8 @@ class Ledger:
         self._file = LedgerFile(path)
         self.inventory = Inventory(self._file)
         """The desktops and snapshots that exist on servers because of this ledger's threads."""
+        self.analyses = Analyses(self._file)
+        """What is known of the contents of repositories, whatever the thread."""
 
     def close(self) -> None:
         """Close the database file."""
@@ -206,17 +209,6 @@ class Ledger:
         with self._file.writing() as database:
             for sha256 in hashes:
                 database.execute(f"delete {_UNUSED} and sha256 = ?", [sha256])
-
-    def save_analysis(self, tree: str, analysis: str) -> None:
-        """Keep a repository analysis (JSON) under the git tree it describes."""
-        row = {"tree": tree, "analysis": analysis, "at": now()}
-        with self._file.writing() as database:
-            database.table("analyses").upsert(row, pk="tree")
-
-    def analysis(self, tree: str) -> str | None:
-        """The analysis of a git tree, or None."""
-        rows = self._file.rows("select analysis from analyses where tree = ?", [tree])
-        return str(rows[0]["analysis"]) if rows else None
 
 
 def _ensure_thread(database: Database, thread_id: str) -> None:

@@ -100,6 +100,15 @@ GROUP BY thread, model
 ORDER BY last
 """
 
+ANALYSES = """
+CREATE TABLE analyses (
+    tree TEXT PRIMARY KEY, version TEXT, profile BLOB, corpus BLOB, history BLOB, at TEXT
+);
+CREATE TABLE facts (
+    blob TEXT PRIMARY KEY, version INTEGER, facts BLOB, at TEXT
+) WITHOUT ROWID
+"""
+
 WITHOUT_VERSION = """
 CREATE TABLE IF NOT EXISTS threads (
     id TEXT PRIMARY KEY, source TEXT, task TEXT, input TEXT, status TEXT, detail TEXT,
@@ -154,7 +163,13 @@ def _savers(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE threads ADD COLUMN saver TEXT")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_version, _savers)
+def _facts(connection: sqlite3.Connection) -> None:
+    """Analyses of old can be made anew; they were of another form."""
+    connection.execute("DROP TABLE analyses")
+    _execute(connection, ANALYSES)
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_version, _savers, _facts)
 """The one at index n leads from version n to n + 1; none may change once released."""
 
 

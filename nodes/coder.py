@@ -21,7 +21,7 @@ from nodes.budgets import seconds_left
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.state import State
-from tools.analysis import Analysis
+from tools.analysis import MAP_TOKENS, Evidence, FailingTest, known_analysis
 from tools.engine import Fix, RepairResult, repair
 from tools.protection import PROTECTED_GLOBS
 from tools.pytest_run import pytest_arguments
@@ -70,17 +70,27 @@ async def _opening(state: State, step: Step) -> list[BaseMessage]:
     if state["attempt"] > 1:
         return [HumanMessage(_objections(state))]
     plan = state["plan"]
-    text = await step.record(step.services.ledger.analysis, state["base"]["tree"])
-    analysis = Analysis.model_validate_json(text) if text else Analysis()
     targets = "\n".join(plan["targets"][:50]) or "none"
     return [
         *(RemoveMessage(id=str(message.id)) for message in state.get("messages", [])),
         HumanMessage(
             f"Goal: {plan['goal']}\n\nPlanner's notes:\n{plan['notes'] or 'none'}\n\n"
             f"Failing tests:\n{targets}\n\n"
-            f"Repository map:\n{analysis.map(first=tuple(plan['suspects']))}"
+            f"Repository map, likeliest files first:\n{await step.record(_map, state, step)}"
         ),
     ]
+
+
+def _map(state: State, step: Step) -> str:
+    """The map of the base for this task, with the plan's suspects first."""
+    analysis = known_analysis(step.services.ledger.analyses, state["base"]["tree"])
+    if analysis is None:
+        return "none"
+    plan = state["plan"]
+    tests = tuple(dict.fromkeys(test.split("::", 1)[0] for test in plan["targets"]))[:20]
+    evidence = Evidence(task=plan["goal"], tests=tuple(FailingTest(path) for path in tests))
+    ranking = analysis.rank(evidence)
+    return analysis.map(ranking, tokens=MAP_TOKENS, first=plan["suspects"])
 
 
 def _objections(state: State) -> str:

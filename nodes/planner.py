@@ -1,7 +1,5 @@
 """Planner: analyses the repository, runs its tests as they are, and says what is to be done."""
 
-import re
-
 from langchain_core.messages import HumanMessage
 
 from nodes.budgets import model_budget
@@ -9,14 +7,23 @@ from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.state import Plan, State, Usage
 from nodes.testing import BASELINE, baseline_bytes, record_run, run_suite
-from tools.analysis import Analysis, analyze_repository
+from tools.analysis import (
+    MAP_TOKENS,
+    Analysis,
+    Evidence,
+    FailingTest,
+    Ranking,
+    analyze_repository,
+    known_analysis,
+)
 from tools.errors import EnvironmentFaultError, UsageError
 from tools.pytest_run import TestRun
 
 SUSPECTS = 8
 """Files a plan names at most."""
 
-TRACEBACK_FILE = re.compile(r"^([\w./-]+\.py):\d+", re.M)
+FAILURES = 20
+"""Failing tests whose messages are looked at for where the fault is."""
 
 
 async def planner(state: State, step: Step) -> Update:
@@ -29,10 +36,12 @@ async def planner(state: State, step: Step) -> Update:
     await desktop.fs.write_file(BASELINE, baseline_bytes(run))
     baseline = await record_run(step, run, "baseline", 0, snapshot=state["desktop"]["snapshot"])
     step.emit("baseline", collected=baseline["collected"], failing=baseline["failing"])
-    plan = _plan(state.get("task", ""), run, analysis)
+    ranking = await step.record(analysis.rank, _evidence(state.get("task", ""), run))
+    plan = _plan(state.get("task", ""), run, analysis, ranking)
     update: Update = {"baseline": baseline}
     if model is not None and not model_budget(state):
-        question = HumanMessage(_question(plan, run, analysis))
+        shown = await step.record(analysis.map, ranking, tokens=MAP_TOKENS)
+        question = HumanMessage(_question(plan, run, shown))
         notes, usage = await ask(step, model, [PROMPTS["planner"], question])
         _refuse_uncounted(state, usage)
         plan["notes"], update["usage"] = str(notes.text)[:4000], usage
@@ -42,15 +51,13 @@ async def planner(state: State, step: Step) -> Update:
 
 
 async def _analyse(state: State, step: Step) -> Analysis:
-    """The analysis of the base, from the ledger when these very files were analysed before."""
-    ledger, tree = step.services.ledger, state["base"]["tree"]
-    known = await step.record(ledger.analysis, tree)
-    if known:
-        analysis = Analysis.model_validate_json(known)
-    else:
-        analysis = await analyze_repository(await step.desktop())
-        await step.record(ledger.save_analysis, tree, analysis.model_dump_json())
-    step.emit("analysis", summary=analysis.summary(), cached=bool(known))
+    """The analysis of the base; only files that no thread ever analysed are parsed for it."""
+    store, tree = step.services.ledger.analyses, state["base"]["tree"]
+    analysis: Analysis | None = await step.record(known_analysis, store, tree)
+    if analysis is None:
+        desktop = await step.desktop()
+        analysis = await analyze_repository(desktop, store, tree, step.settings.grammars)
+    step.emit("analysis", summary=analysis.summary(), cached=analysis.known, new=analysis.new)
     return analysis
 
 
@@ -92,32 +99,24 @@ def _last_words(log: str) -> str:
     return (errors or lines or ["it printed nothing"])[-1].strip()[:300]
 
 
-def _plan(task: str, run: TestRun, analysis: Analysis) -> Plan:
-    """Name the files that failing tests point at: in tracebacks first, then by import."""
+def _evidence(task: str, run: TestRun) -> Evidence:
+    """What the task and the failing tests say about where the fault is."""
+    failing = run.failing[:FAILURES]
+    tests = [FailingTest(test.split("::", 1)[0], run.message(test)) for test in failing]
+    return Evidence(task=task, tests=tuple(tests))
+
+
+def _plan(task: str, run: TestRun, analysis: Analysis, ranking: Ranking) -> Plan:
+    """Name the files that the evidence points at, the likeliest first."""
     count = len(run.failing)
-    suspects: dict[str, None] = {}
-    for test_id in run.failing:
-        for path in reversed(TRACEBACK_FILE.findall(run.message(test_id))):
-            if path in analysis.modules and path not in analysis.tests:
-                suspects.setdefault(path)
-    for test_id in run.failing:
-        module = analysis.modules.get(test_id.split("::", 1)[0])
-        for name in module.imports if module else []:
-            for path in analysis.modules:
-                if path.removesuffix(".py").replace("/", ".").endswith(name.lstrip(".")):
-                    suspects.setdefault(path)
     goal = task or f"make {count} failing test{'s' if count != 1 else ''} pass, break none"
-    return Plan(
-        goal=goal,
-        targets=run.failing[:200],
-        suspects=[path for path in suspects if path not in analysis.tests][:SUSPECTS],
-        notes="",
-    )
+    suspects = [analysis.corpus.paths[number] for number in ranking.suspects[:SUSPECTS]]
+    return Plan(goal=goal, targets=run.failing[:200], suspects=suspects, notes="")
 
 
-def _question(plan: Plan, run: TestRun, analysis: Analysis) -> str:
+def _question(plan: Plan, run: TestRun, map_: str) -> str:
     failures = "\n\n".join(f"{test}\n{run.message(test)[-1500:]}" for test in plan["targets"][:10])
     return (
         f"Goal: {plan['goal']}\n\nFailing tests ({len(plan['targets'])}):\n{failures or 'none'}"
-        f"\n\nRepository map:\n{analysis.map(first=tuple(plan['suspects']))}"
+        f"\n\nRepository map, likeliest files first:\n{map_}"
     )

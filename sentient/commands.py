@@ -13,6 +13,7 @@ from rich.table import Table
 
 from nodes.state import Input
 from sentient import desktop_commands, doctor
+from sentient.analyze import analyze_command
 from sentient.cleanup.prune_command import prune_command
 from sentient.endings import Ending
 from sentient.options import (
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(desktop_commands.app, name="desktop")
 app.command("prune")(prune_command)
+app.command("analyze")(analyze_command)
 
 app.command()(time_commands.history)
 app.command()(time_commands.fork)

@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         return self.home / "leases"
 
     @property
+    def grammars(self) -> Path:
+        """Folder of parsers for desktops whose Python is not this machine's."""
+        return self.home / "grammars"
+
+    @property
     def model_name(self) -> str:
         """The model to use: `none` unless a model, a key or an endpoint is configured."""
         if self.model:

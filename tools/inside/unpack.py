@@ -23,6 +23,10 @@ IDENTITY = {
     "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null",
 }  # fmt: skip
 
+HISTORY = Path.home() / ".sentient/history.json"
+COMMITS = 2000
+"""Past commits whose titles are kept."""
+
 TRUSTED = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
 """Python before 3.11.4 has no extraction filters; `refuse_escapes` works on all."""
 
@@ -99,10 +103,25 @@ def ask_own_history(repo):
         if facts["head"]:
             changes = git(repo, "status", "--porcelain", "-z", check=False)
             facts["uncommitted"] = sum(1 for line in changes.split("\0") if line[2:3] == " ")
+            keep_titles(repo)
         shutil.rmtree(repo / ".git")
     elif facts["is_git"]:
         (repo / ".git").unlink()
     return facts
+
+
+def keep_titles(repo):
+    """Keep the titles of the last commits, and the files they changed; what they did is gone."""
+    log = git(
+        repo, "log", f"-n{COMMITS}", "--no-merges", "--no-renames", "--name-only",
+        "--format=%x01%s", "-z", "HEAD", check=False,
+    )  # fmt: skip
+    commits = []
+    for entry in log.split("\x01")[1:]:
+        title, *files = entry.replace("\n", "\0").split("\0")
+        commits.append([title[:300], [path for path in files if path][:50]])
+    HISTORY.parent.mkdir(parents=True, exist_ok=True)
+    HISTORY.write_text(json.dumps(commits), "utf-8")
 
 
 def main():

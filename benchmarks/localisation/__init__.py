@@ -1,0 +1,1 @@
+"""How well the ranking finds the files of historical fixes, against plain BM25."""

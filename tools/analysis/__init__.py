@@ -1,0 +1,16 @@
+"""Repository analysis: parsed in the desktop, kept by content, ranked for each task."""
+
+from tools.analysis.analysis import Analysis, analyze_repository, known_analysis
+from tools.analysis.evidence import Evidence, FailingTest
+from tools.analysis.maps import MAP_TOKENS
+from tools.analysis.ranking import Ranking
+
+__all__ = [
+    "MAP_TOKENS",
+    "Analysis",
+    "Evidence",
+    "FailingTest",
+    "Ranking",
+    "analyze_repository",
+    "known_analysis",
+]

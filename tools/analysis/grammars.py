@@ -1,0 +1,88 @@
+"""Brings the parser and the grammars that are needed into a desktop.
+
+A desktop with this machine's Python, as all of the embedded server are, gets the files installed
+here: no network is needed. For any other Python, on E2B cloud, uv fetches the same versions from
+the package index its user configured, once.
+"""
+
+import asyncio
+import platform
+import re
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from tools.errors import EnvironmentFaultError
+from tools.inside.languages import GRAMMARS
+
+CORE = "tree-sitter"
+PYTHON = re.compile(r"^3\.\d{1,2}$")
+MACHINE = re.compile(r"^[a-z0-9_]{1,20}$")
+
+
+def distributions(languages: Iterable[str]) -> list[str]:
+    """The distributions that parsing these languages needs."""
+    packages = {GRAMMARS[language][0].replace("_", "-") for language in languages}
+    return [CORE, *sorted(packages)]
+
+
+async def parser_files(
+    languages: Iterable[str], python: str, machine: str, cache: Path
+) -> dict[str, bytes]:
+    """The files a Python of this version (`3.12`) on this machine (`x86_64`) parses them with.
+
+    Raises:
+        EnvironmentFaultError: they are not installed here, and the package index did not help.
+    """
+    names = distributions(languages)
+    if (python, machine) == (f"3.{sys.version_info.minor}", platform.machine()):
+        return await asyncio.to_thread(_installed, names)
+    if not (PYTHON.match(python) and MACHINE.match(machine)):
+        raise EnvironmentFaultError(f"the desktop's Python is {python!r} on {machine!r}: unknown")
+    folder = cache / f"{python}-{machine}"
+    wanted = {name: folder / f"{name}-{metadata.version(name)}" for name in names}
+    for name, target in wanted.items():
+        if not target.is_dir():
+            await _fetch(f"{name}=={metadata.version(name)}", python, machine, target)
+    return await asyncio.to_thread(_below, wanted.values())
+
+
+def _installed(names: Iterable[str]) -> dict[str, bytes]:
+    return {
+        str(file): Path(str(file.locate())).read_bytes()
+        for name in names
+        for file in metadata.files(name) or ()
+        if _is_needed(str(file))
+    }
+
+
+def _below(folders: Iterable[Path]) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and _is_needed(str(path.relative_to(folder)))
+    }
+
+
+def _is_needed(path: str) -> bool:
+    return path.endswith((".py", ".so")) and ".." not in path
+
+
+async def _fetch(requirement: str, python: str, machine: str, target: Path) -> None:
+    draft = target.with_name(f"{target.name}.unfinished")
+    process = await asyncio.create_subprocess_exec(
+        find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:",
+        "--python-version", python, "--python-platform", f"{machine}-unknown-linux-gnu",
+        "--target", str(draft), requirement,
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await process.communicate()
+    if process.returncode:
+        reason = " ".join(said.decode(errors="replace").split())[-300:]
+        raise EnvironmentFaultError(f"no {requirement} for Python {python}, {machine}: {reason}")
+    await asyncio.to_thread(draft.rename, target)

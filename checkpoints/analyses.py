@@ -5,8 +5,9 @@ made again: no write waits for the disk. Rows of another version are as good as 
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
-from checkpoints.ledger_file import LedgerFile, now
+from checkpoints.ledger_file import LedgerFile, now, time_text
 
 CHUNK = 500
 
@@ -46,10 +47,8 @@ class Analyses:
         with self._file.writing(durable=False) as database:
             database.conn.executemany("insert or replace into facts values (?, ?, ?, ?)", rows)
 
-    def prune(self, before: str) -> int:
-        """Delete what was kept before a moment (as the ledger writes times); returns how many."""
+    def prune(self, before: datetime) -> None:
+        """Delete what was kept before a moment; what is needed again is made again."""
         with self._file.writing(durable=False) as database:
-            return sum(
-                database.conn.execute(f"delete from {table} where at < ?", [before]).rowcount  # noqa: S608
-                for table in ("facts", "analyses")
-            )
+            for table in ("facts", "analyses"):
+                database.table(table).delete_where("at < ?", [time_text(before)])

@@ -19,9 +19,14 @@ BUSY_TIMEOUT_S = 10
 """How long a writer waits for another process's transaction."""
 
 
+def time_text(moment: datetime) -> str:
+    """A moment (with its zone) as the ledger writes times: ISO 8601 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
 def now() -> str:
-    """This moment, as the ledger writes times: ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    """This moment, as the ledger writes times."""
+    return time_text(datetime.now(UTC))
 
 
 class LedgerFile:

@@ -34,6 +34,10 @@ class Trees:
         self._facts = sqlite3.connect(cache / "facts.db")
         self._facts.execute("CREATE TABLE IF NOT EXISTS facts (blob TEXT PRIMARY KEY, facts TEXT)")
 
+    def close(self) -> None:
+        """Close the database of facts."""
+        self._facts.close()
+
     def corpus(self, mirror: Path, commit: str) -> Corpus:
         """The corpus of a commit."""
         kept = self._cache / f"{commit}.corpus"
@@ -91,10 +95,11 @@ class Trees:
             (folder / "wanted.json").write_text(json.dumps(wanted))
             command = [sys.executable, str(PROGRAM), "parse", name, "5"]
             subprocess.run(command, cwd=name, check=True)
-            lines = [line for part in folder.glob("facts.*.jsonl") for line in part.open()]
+            parts = folder.glob("facts.*.jsonl")
+            lines = [line for part in parts for line in part.read_text().splitlines()]
         rows = {blob: "null" for _, blob in missing}
         for line in lines:
-            if line.strip() != "null":
+            if line != "null":
                 rows[json.loads(line)["blob"]] = line
         with self._facts:
             self._facts.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", rows.items())

@@ -74,6 +74,8 @@ async def prune(settings: Settings, ledger: Ledger, wish: Wish) -> Pruned:
         if not wish.dry_run:
             await keeper.drop_patches()
             await keeper.drop_leases()
+            if wish.older_than is not None:
+                ledger.analyses.prune(datetime.now(UTC) - wish.older_than)
     if not wish.dry_run:
         ledger.close()
         for path in _databases(settings):

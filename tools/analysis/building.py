@@ -16,6 +16,9 @@ SHARED = 6
 
 IMPORT_WEIGHT = 3.0
 
+FILE_BITS, COUNT_BITS = 16, 16
+"""Bits of a file's number, of which a listing has no more, and of how often it has a word."""
+
 
 class Builder:
     """Takes files one by one; `corpus` arranges what it took."""
@@ -88,41 +91,45 @@ class Builder:
         """References by names that few files define, and imports, as one weight a pair of files."""
         of_file, of_word, counts = pairs
         files = max(len(self._paths), 1)
-        flat, begins = self._few_definers()
-        sizes = np.diff(begins)
+        flat, sizes = self._few_definers()
         users = np.bincount(of_word, minlength=len(sizes))
         used = sizes[of_word] > 0
         of_file, of_word, counts = of_file[used], of_word[used], counts[used]
-        index, repeats = _spread(sizes[of_word])
-        target = flat[np.repeat(begins[of_word], repeats) + index]
         rarity = np.log1p(files / np.maximum(users[of_word], 1)) * np.sqrt(counts)
-        weight = np.repeat(rarity / np.maximum(sizes[of_word], 1), repeats)
-        source = np.repeat(of_file, repeats)
-        extra = np.array(list(self._imported()), np.float64).reshape(-1, 3)
-        source = np.concatenate([source, extra[:, 0].astype(np.int64)])
-        target = np.concatenate([target, extra[:, 1].astype(np.int64)])
-        weight = np.concatenate([weight, extra[:, 2]])
-        other = source != target
-        keys, inverse = np.unique((source * files + target)[other], return_inverse=True)
-        total = np.bincount(inverse, weight[other], minlength=len(keys))
-        ends = (keys // files).astype(np.uint16), (keys % files).astype(np.uint16)
-        return *ends, total.astype(np.float32)
+        shares = sizes[of_word]
+        index = _spread(shares)
+        index += np.repeat((np.cumsum(sizes) - sizes).astype(np.int32)[of_word], shares)
+        keys = np.repeat(of_file, shares).astype(np.uint32) * np.uint32(files) + flat[index]
+        del index
+        weights = np.repeat((rarity / np.maximum(shares, 1)).astype(np.float32), shares)
+        extra = list(self._imported())
+        keys = np.concatenate([keys, np.array([edge[0] for edge in extra], np.uint32)])
+        weights = np.concatenate([weights, np.array([edge[1] for edge in extra], np.float32)])
+        order = np.argsort(keys)
+        keys, weights = keys[order], weights[order]
+        first = np.flatnonzero(np.diff(keys, prepend=np.uint32(2**32 - 1)))
+        weights = np.add.reduceat(weights, first) if len(first) else weights
+        sources, targets = np.divmod(keys[first], np.uint32(files))
+        other = sources != targets
+        ends = sources[other].astype(np.uint16), targets[other].astype(np.uint16)
+        return *ends, weights[other]
 
     def _few_definers(self) -> tuple[Ints, Ints]:
-        """For each word the files that define it, as values and offsets; none for common ones."""
-        sizes = np.zeros(len(self._words), np.int64)
+        """The files that define each word, and how many they are; none for common words."""
+        sizes = np.zeros(max(len(self._words), 1), np.int32)
         flat: list[int] = []
         for word in sorted(self._definers):
             if len(self._definers[word]) <= SHARED:
                 sizes[word] = len(self._definers[word])
                 flat += self._definers[word]
-        return np.array(flat, np.int64), np.concatenate([[0], np.cumsum(sizes)])
+        return np.array(flat, np.uint32), sizes
 
-    def _imported(self) -> Iterator[tuple[int, int, float]]:
+    def _imported(self) -> Iterator[tuple[int, float]]:
         resolver = Imports(self._paths)
         for number, names in enumerate(self._imports):
             for found in resolver.targets(number, self._languages[number], names.split("\0")):
-                yield from ((number, other, IMPORT_WEIGHT / len(found)) for other in found)
+                weight = IMPORT_WEIGHT / len(found)
+                yield from ((number * len(self._paths) + other, weight) for other in found)
 
 
 def _kind(path: str) -> int:
@@ -133,9 +140,10 @@ def _numbered(numbers: dict[str, int], terms: list[str]) -> "array[int]":
     return array("i", [numbers.setdefault(term, len(numbers)) for term in terms])
 
 
-def _spread(sizes: Ints) -> tuple[Ints, Ints]:
-    """0, 1, … for each of the sizes in turn, and the sizes."""
-    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes), sizes
+def _spread(sizes: Ints) -> Ints:
+    """0, 1, … for each of the sizes in turn."""
+    begins = (np.cumsum(sizes) - sizes).astype(np.int32)
+    return np.arange(sizes.sum(), dtype=np.int32) - np.repeat(begins, sizes)
 
 
 def _contents(
@@ -144,9 +152,12 @@ def _contents(
     """Give each term of each word the word's counts."""
     of_file, of_word, counts = pairs
     flat, sizes = _joined(parts)
-    begins = np.cumsum(sizes) - sizes
-    index, repeats = _spread(sizes[of_word])
-    term = flat[np.repeat(begins[of_word], repeats) + index]
+    begins = (np.cumsum(sizes) - sizes).astype(np.int32)
+    repeats = sizes[of_word]
+    index = _spread(repeats)
+    index += np.repeat(begins[of_word], repeats)
+    term = flat[index]
+    del index
     return _postings(term, np.repeat(of_file, repeats), np.repeat(counts, repeats), files, terms)
 
 
@@ -160,21 +171,27 @@ def _joined(parts: "list[array[int]]") -> tuple[Ints, Ints]:
     whole = array("i")
     for part in parts:
         whole.extend(part)
-    return np.array(whole, np.int32), np.array([len(part) for part in parts], np.int64)
+    return np.array(whole, np.int32), np.array([len(part) for part in parts], np.int32)
 
 
 def _postings(term: Ints, file: Ints, counts: Ints, files: int, terms: int) -> Postings:
-    lengths = np.bincount(file, counts, minlength=files)
-    size = max(files, 1)
-    key = term.astype(np.int64) * size + file
-    order = np.argsort(key, kind="stable")
-    key, counts = key[order], counts[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    total = np.add.reduceat(counts, first) if len(first) else counts
-    key = key[first]
+    """Sort and add up. Term, file and count are packed in one number: sorting it needs no copy."""
+    lengths = np.bincount(file, counts, minlength=files).astype(np.int32)
+    packed = term.astype(np.uint64)
+    packed <<= np.uint64(FILE_BITS)
+    packed |= file.astype(np.uint64)
+    packed <<= np.uint64(COUNT_BITS)
+    packed |= np.minimum(counts, (1 << COUNT_BITS) - 1).astype(np.uint64)
+    packed.sort()
+    count = (packed & np.uint64((1 << COUNT_BITS) - 1)).astype(np.int32)
+    packed >>= np.uint64(COUNT_BITS)
+    first = np.flatnonzero(np.diff(packed, prepend=np.uint64(2**63)))
+    total = np.add.reduceat(count, first) if len(first) else count
+    packed = packed[first]
+    edges = np.arange(terms + 1, dtype=np.uint64) << np.uint64(FILE_BITS)
     return Postings(
-        np.searchsorted(key, np.arange(terms + 1) * size).astype(np.int32),
-        (key % size).astype(np.uint16),
+        np.searchsorted(packed, edges).astype(np.int32),
+        (packed & np.uint64((1 << FILE_BITS) - 1)).astype(np.uint16),
         np.minimum(total, 255).astype(np.uint8),
-        lengths.astype(np.int32),
+        lengths,
     )

@@ -21,7 +21,7 @@ from nodes.budgets import seconds_left
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.state import State
-from tools.analysis import MAP_TOKENS, Evidence, FailingTest, known_analysis
+from tools.analysis import MAP_TOKENS, Evidence, failing_test, known_analysis
 from tools.engine import Fix, RepairResult, repair
 from tools.protection import PROTECTED_GLOBS
 from tools.pytest_run import pytest_arguments
@@ -87,9 +87,8 @@ def _map(state: State, step: Step) -> str:
     if analysis is None:
         return "none"
     plan = state["plan"]
-    tests = tuple(dict.fromkeys(test.split("::", 1)[0] for test in plan["targets"]))[:20]
-    evidence = Evidence(task=plan["goal"], tests=tuple(FailingTest(path) for path in tests))
-    ranking = analysis.rank(evidence)
+    tests = [failing_test(test) for test in plan["targets"][:20]]
+    ranking = analysis.rank(Evidence(state.get("task", ""), tests))
     return analysis.map(ranking, tokens=MAP_TOKENS, first=plan["suspects"])
 
 

@@ -11,9 +11,9 @@ from tools.analysis import (
     MAP_TOKENS,
     Analysis,
     Evidence,
-    FailingTest,
     Ranking,
     analyze_repository,
+    failing_test,
     known_analysis,
 )
 from tools.errors import EnvironmentFaultError, UsageError
@@ -102,8 +102,7 @@ def _last_words(log: str) -> str:
 def _evidence(task: str, run: TestRun) -> Evidence:
     """What the task and the failing tests say about where the fault is."""
     failing = run.failing[:FAILURES]
-    tests = [FailingTest(test.split("::", 1)[0], run.message(test)) for test in failing]
-    return Evidence(task=task, tests=tuple(tests))
+    return Evidence(task, [failing_test(test, run.message(test)) for test in failing])
 
 
 def _plan(task: str, run: TestRun, analysis: Analysis, ranking: Ranking) -> Plan:

@@ -1,6 +1,6 @@
 """Measures the ranking on historical fixes, beside plain BM25.
 
-    python -m benchmarks.localisation MIRRORS [--cache FOLDER] [--fit] [--limit N]
+    python -m benchmarks.localisation MIRRORS [--cache FOLDER] [--fit]
 
 MIRRORS holds bare clones as `owner+name/repo`; fixes of repositories that are not there are left
 out. Weights were fitted to the repositories of half A; half B is what they have not seen.
@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,11 @@ from tools.analysis.ranking import rank
 from tools.analysis.signals import Scores
 
 FIXES = Path(__file__).with_name("fixes.jsonl")
+Fix = dict[str, Any]
+
+GIVEN = ("title", "failing tests", "title and failing tests")
+"""What the ranking knows of a fix: of tests it knows the source, not what they printed."""
+
 COMMITS = 2000
 """Past commits that the ranking knows, as many as a desktop keeps."""
 
@@ -37,24 +43,28 @@ def half_of(repository: str) -> str:
     return "AB"[hashlib.sha256(repository.encode()).digest()[0] % 2]
 
 
-def cases(mirrors: Path, trees: Trees, fixes: Sequence[dict], *, tested: bool) -> Iterator[Case]:  # type: ignore[type-arg]
-    """Rank the files of each fix's base; with `tested`, its tests are known to fail."""
+def cases(mirrors: Path, trees: Trees, fixes: Sequence[Fix], given: str) -> Iterator[Case]:
+    """Rank the files of each fix's base, given one of `GIVEN`."""
     for fix in fixes:
         mirror = mirrors / fix["repository"].replace("/", "+") / "repo"
         corpus = trees.corpus(mirror, fix["base"])
         told = {
             path: test_source(mirror, fix["fix"], path, names)
             for path, names in fix["tests"].items()
-            if tested
+            if "tests" in given
         }
         past = [Commit(*entry) for entry in history(mirror, fix["base"], COMMITS)]
-        evidence = Evidence(fix["title"], [FailingTest(*item) for item in told.items()])
+        tests = [
+            FailingTest(path, text, " ".join(fix["tests"][path])) for path, text in told.items()
+        ]
+        title = fix["title"] if "title" in given else ""
+        evidence = Evidence(title, tests)
         ranking = rank(corpus, evidence, past)
         allowed = np.flatnonzero(corpus.kinds != TEST)
         places = {corpus.paths[number]: place for place, number in enumerate(allowed)}
         gold = [places[path] for path in fix["files"] if path in places]
         if gold:
-            text = "\n".join([fix["title"], *told.values()])
+            text = "\n".join([title, *told.values()])
             yield Case(
                 half_of(fix["repository"]), len(corpus.paths) > LARGE, gold,
                 plain_bm25(corpus, text)[allowed], ranking.scores[allowed],
@@ -87,15 +97,13 @@ def main() -> None:
     parser.add_argument("mirrors", type=Path)
     parser.add_argument("--cache", type=Path, default=Path(".cache/localisation"))
     parser.add_argument("--fit", action="store_true", help="fit weights to half A")
-    parser.add_argument("--limit", type=int, default=0, help="fixes of each repository")
     options = parser.parse_args()
     fixes = [json.loads(line) for line in FIXES.read_text().splitlines()]
     fixes = [f for f in fixes if (options.mirrors / f["repository"].replace("/", "+")).is_dir()]
     trees, everything = Trees(options.cache), []
-    for tested in (False, True):
-        found = list(cases(options.mirrors, trees, fixes, tested=tested))
-        everything += found
-        given = "title and failing tests" if tested else "title"
+    for given in GIVEN:
+        found = list(cases(options.mirrors, trees, fixes, given))
+        everything += found if given == GIVEN[-1] else []
         for half in ("A", "B"):
             part = [case for case in found if case.half == half]
             report(f"{given}, half {half}", part)

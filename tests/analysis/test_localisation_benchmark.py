@@ -54,7 +54,7 @@ def test_cases_rank_the_fixed_file_and_can_be_fitted_to(mirrors: Path, tmp_path:
     fix |= {"repository": "me/shop", "tests": failing_tests(mirror, fix)}
     for _ in range(2):  # the second time from its cache
         with closing(Trees(tmp_path)) as trees:
-            [case] = cases(mirrors, trees, [fix], tested=True)
+            [case] = cases(mirrors, trees, [fix], "title and failing tests")
         assert place_of(case.fused, case.gold) == 1
         assert place_of(case.plain, case.gold) == 1
         assert not case.large

@@ -1,7 +1,7 @@
 """Repository analysis: parsed in the desktop, kept by content, ranked for each task."""
 
 from tools.analysis.analysis import Analysis, analyze_repository, known_analysis
-from tools.analysis.evidence import Evidence, FailingTest
+from tools.analysis.evidence import Evidence, FailingTest, failing_test
 from tools.analysis.maps import MAP_TOKENS
 from tools.analysis.ranking import Ranking
 
@@ -12,5 +12,6 @@ __all__ = [
     "FailingTest",
     "Ranking",
     "analyze_repository",
+    "failing_test",
     "known_analysis",
 ]

@@ -16,10 +16,17 @@ FRAME = re.compile(
 
 @dataclass(frozen=True)
 class FailingTest:
-    """A failing test: its file, and what its runner said or what it consists of."""
+    """A failing test: its file, what its runner said, or what it consists of, and its name."""
 
     path: str
     message: str = ""
+    name: str = ""
+
+
+def failing_test(test_id: str, message: str = "") -> FailingTest:
+    """A test by its id as pytest gives it, `path::Class::name[parameters]`."""
+    path, _, name = test_id.partition("::")
+    return FailingTest(path, message, name)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class Evidence:
 
     task: str = ""
     tests: Sequence[FailingTest] = ()
+
+    @property
+    def words(self) -> str:
+        """What the task is about: its own words, or else what the failing tests are called."""
+        return self.task[:TEXT_LIMIT] or " ".join(test.name for test in self.tests)[:TEXT_LIMIT]
 
 
 def frames(text: str) -> Iterator[str]:

@@ -70,7 +70,8 @@ class Profile(BaseModel):
         languages = ", ".join(f"{name} {count}" for name, count in list(self.lines.items())[:3])
         tested = f" ({', '.join(self.tests.frameworks)})" if self.tests.frameworks else ""
         size = f"{self.files} files; lines: {languages or 'none'}"
-        return f"{size}; {self.tests.files} test files{tested}"
+        plural = "" if self.tests.files == 1 else "s"
+        return f"{size}; {self.tests.files} test file{plural}{tested}"
 
 
 def describe(

@@ -11,8 +11,9 @@ from tools.analysis.signals import Scores, signals
 from tools.analysis.words import query_terms
 
 WEIGHTS: Mapping[str, float] = {
-    "contents": 2.2, "names": 1.0, "places": 1.0, "walk": 1.2, "recent": 1.1, "alike": 2.0,
-    "trace": 4.0, "test_contents": 2.0, "test_names": 1.2, "test_places": 1.4, "test_together": 2.0,
+    "contents": 2.05, "names": 1.14, "places": 1.08, "walk": 1.4, "recent": 0.13, "alike": 1.93,
+    "trace": 4.0, "test_contents": 1.35, "test_names": 1.27, "test_places": 1.87,
+    "test_together": 2.33,
 }  # fmt: skip
 """Fitted by `benchmarks.localisation` to one half of its fixes, except for `trace`."""
 
@@ -25,8 +26,10 @@ REASONS = {
 }  # fmt: skip
 
 TEST_FACTOR = 0.4
-ASIDE_FACTOR = 0.5
-"""What a file of examples, benchmarks or vendored code keeps of its score."""
+"""What a test keeps of its score in the order of all files."""
+
+ASIDE_COST = 1.2
+"""What a file of examples, benchmarks or vendored code loses."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,7 @@ def rank(corpus: Corpus, evidence: Evidence, history: Sequence[Commit] = ()) -> 
     """Rank all files of a repository for a task."""
     numbers = {term: number for number, term in enumerate(corpus.terms)}
     found = signals(corpus, numbers, evidence, history)
-    scores = fuse(found)
-    scores = np.where(corpus.kinds == ASIDE, scores * ASIDE_FACTOR, scores)
+    scores = fuse(found) - ASIDE_COST * (corpus.kinds == ASIDE)
     tests = np.where(corpus.kinds == TEST, scores * TEST_FACTOR, scores)
     return Ranking(
         scores=scores,
@@ -75,7 +77,7 @@ def _order(scores: Scores) -> list[int]:
 
 
 def _weighted(corpus: Corpus, numbers: Mapping[str, int], evidence: Evidence) -> dict[str, float]:
-    texts = [evidence.task, *(test.message[-2000:] for test in evidence.tests)]
+    texts = [evidence.words, *(test.message[-2000:] for test in evidence.tests)]
     count = len(corpus.paths)
     return {
         term: float(np.log1p(count / max(len(corpus.contents.of(numbers[term])[0]), 1)))

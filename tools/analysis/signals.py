@@ -48,7 +48,7 @@ def signals(
 ) -> dict[str, Scores]:
     """What each kind of evidence says of each file, from 0 to 1."""
     told = "\n".join(test.message[-TEXT_LIMIT:] for test in evidence.tests)[-4 * TEXT_LIMIT :]
-    task = _known(numbers, query_terms(evidence.task[:TEXT_LIMIT]))
+    task = _known(numbers, query_terms(evidence.words))
     said = _known(numbers, query_terms(told))
     found = {
         "contents": bm25(corpus.contents, task),
@@ -115,7 +115,7 @@ def _history(corpus: Corpus, evidence: Evidence, history: Sequence[Commit]) -> d
     places = {path: number for number, path in enumerate(corpus.paths)}
     recent, alike, together = (np.zeros(len(places)) for _ in range(3))
     tests = {test.path for test in evidence.tests}
-    wanted = query_terms(evidence.task)
+    wanted = query_terms(evidence.words)
     seen: dict[str, int] = {}
     titles = [query_terms(commit.title) for commit in history]
     for title in titles:

@@ -1,5 +1,6 @@
 """The analysis of one git tree: made in steps that are kept, ranked and shown for each task."""
 
+import asyncio
 import json
 import zlib
 from collections import Counter
@@ -87,23 +88,26 @@ def known_analysis(store: Store, tree: str) -> Analysis | None:
 async def analyze_repository(desktop: Desktop, store: Store, tree: str, cache: Path) -> Analysis:
     """Analyse `REPO`, which is at git tree `tree`, in its desktop; only files new to the store.
 
-    `cache` is a folder for what parsing needs on desktops unlike this machine. Blocks for reads
-    of the store; call it where that is no matter.
+    `cache` is a folder for what parsing needs on desktops unlike this machine.
 
     Raises:
         EnvironmentFaultError: the desktop gives no usable answer.
     """
     listing = await list_repository(desktop)
     sources = list(listing.sources)
-    facts = store.facts((blob for _, blob in sources), PARSER)
-    wanted = list({blob: path for path, blob in sources if blob not in facts}.items())
-    fresh = (
-        await parse(desktop, listing, [(path, blob) for blob, path in wanted], cache)
-        if wanted
-        else {}
-    )
-    analysis = _put_together(listing, sources, facts, fresh)
+    kept = await asyncio.to_thread(store.facts, [blob for _, blob in sources], PARSER)
+    wanted = {blob: path for path, blob in sources if blob not in kept}
+    fresh: dict[str, bytes] = {}
+    if wanted:
+        files = [(path, blob) for blob, path in wanted.items()]
+        fresh = await parse(desktop, listing, files, cache)
+    analysis = await asyncio.to_thread(_put_together, listing, sources, kept, fresh)
     analysis.history = await past_commits(desktop)
+    await asyncio.to_thread(_keep, store, tree, analysis, fresh)
+    return analysis
+
+
+def _keep(store: Store, tree: str, analysis: Analysis, fresh: Mapping[str, bytes]) -> None:
     store.save_facts({blob: zlib.compress(line, 1) for blob, line in fresh.items()}, PARSER)
     history = json.dumps([[commit.title, list(commit.files)] for commit in analysis.history])
     parts = {
@@ -112,7 +116,6 @@ async def analyze_repository(desktop: Desktop, store: Store, tree: str, cache: P
         "history": history.encode(),
     }
     store.save_analysis(tree, KEY, parts)
-    return analysis
 
 
 def _put_together(

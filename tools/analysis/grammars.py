@@ -8,6 +8,8 @@ the package index its user configured, once.
 import asyncio
 import platform
 import re
+import secrets
+import shutil
 import sys
 from collections.abc import Iterable
 from importlib import metadata
@@ -42,12 +44,19 @@ async def parser_files(
         return await asyncio.to_thread(_installed, names)
     if not (PYTHON.match(python) and MACHINE.match(machine)):
         raise EnvironmentFaultError(f"the desktop's Python is {python!r} on {machine!r}: unknown")
-    folder = cache / f"{python}-{machine}"
-    wanted = {name: folder / f"{name}-{metadata.version(name)}" for name in names}
-    for name, target in wanted.items():
-        if not target.is_dir():
-            await _fetch(f"{name}=={metadata.version(name)}", python, machine, target)
+    wanted = await asyncio.to_thread(_targets, names, cache / f"{python}-{machine}")
+    for requirement, target in wanted.items():
+        if not await asyncio.to_thread(target.is_dir):
+            await _fetch(requirement, python, machine, target)
     return await asyncio.to_thread(_below, wanted.values())
+
+
+def _targets(names: Iterable[str], folder: Path) -> dict[str, Path]:
+    """Where each distribution is kept, in the version that is installed here."""
+    versions = {name: metadata.version(name) for name in names}
+    return {
+        f"{name}=={version}": folder / f"{name}-{version}" for name, version in versions.items()
+    }
 
 
 def _installed(names: Iterable[str]) -> dict[str, bytes]:
@@ -73,7 +82,7 @@ def _is_needed(path: str) -> bool:
 
 
 async def _fetch(requirement: str, python: str, machine: str, target: Path) -> None:
-    draft = target.with_name(f"{target.name}.unfinished")
+    draft = target.with_name(f"{target.name}.{secrets.token_hex(4)}.unfinished")
     process = await asyncio.create_subprocess_exec(
         find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:",
         "--python-version", python, "--python-platform", f"{machine}-unknown-linux-gnu",
@@ -85,4 +94,13 @@ async def _fetch(requirement: str, python: str, machine: str, target: Path) -> N
     if process.returncode:
         reason = " ".join(said.decode(errors="replace").split())[-300:]
         raise EnvironmentFaultError(f"no {requirement} for Python {python}, {machine}: {reason}")
-    await asyncio.to_thread(draft.rename, target)
+    await asyncio.to_thread(_place, draft, target)
+
+
+def _place(draft: Path, target: Path) -> None:
+    try:
+        draft.rename(target)
+    except OSError:
+        shutil.rmtree(draft)
+        if not target.is_dir():  # else another process was quicker
+            raise

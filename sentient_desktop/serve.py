@@ -245,6 +245,7 @@ def run_server(settings: Settings, announce: Callable[[str, str], None]) -> None
             raise
     finally:
         spawner.close()
+        end_strays(data_dir)
         listener.close()
         os.close(lock)
     if failure:

@@ -23,6 +23,7 @@ from sentient_desktop.sandbox.pipes import close_all
 from sentient_desktop.sandbox.spawner import PACKET_BYTES, STAGE
 
 BOOT_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0
 
 
 @dataclass
@@ -260,10 +261,13 @@ def _kill_unready(pid: int) -> None:
 
 
 def _stop(pid: int) -> list[int]:
-    """SIGSTOP a process, so that it starts no other; return its children. Blocks for a moment."""
+    """SIGSTOP a process, so that it starts no other; return its children.
+
+    Blocks for a moment, on a machine that has no time for it until that process heard of it.
+    """
     with contextlib.suppress(OSError):
         os.kill(pid, signal.SIGSTOP)
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         while time.monotonic() < deadline:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TtZX":
                 break

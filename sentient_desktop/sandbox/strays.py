@@ -1,4 +1,4 @@
-"""Jails that outlived their server: ended at the next start on the same data folder.
+"""Jails that outlived their server: ended when it stops, or at the next start on its data folder.
 
 A jail dies with its server, but for one moment: bubblewrap's child, cloned and not yet told to die
 with its parent, waits for ever when its parent is killed just then. It has run no code of a guest.

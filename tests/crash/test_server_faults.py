@@ -140,7 +140,7 @@ async def clear(options: dict[str, Any]) -> None:
 
 def untyped(errors: list[str]) -> list[str]:
     """Errors that no client can tell apart from a bug: no status, or a traceback."""
-    signs = r"\b[45]\d\d\b|NotFound|not found|NotRunning|NotEnoughSpace|storage failed"
+    signs = r"\b[45]\d\d\b|RateLimit|NotFound|not found|NotRunning|NotEnoughSpace|storage failed"
     return [e for e in errors if "Traceback" in e or not re.search(signs, e)]
 
 

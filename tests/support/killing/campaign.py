@@ -18,7 +18,7 @@ from samples import write_files
 
 from killing.attempts import carry_out, differences
 from killing.children import die_with_parent, fork
-from killing.job import FILES, World, run_thread, write
+from killing.job import FILES, World, forget_thread, run_thread, write
 from killing.pairs import race_all
 from killing.plan import Attempt, Step
 from killing.points import watch
@@ -126,9 +126,10 @@ def find_oracle(world: World, folder: Path) -> tuple[dict[str, Any], list[Step]]
     outcome, log = folder / "oracle", folder / "points"
 
     def work(thread: str) -> None:
-        run_thread(world, thread, outcome, last=True)
+        run_thread(world, thread, outcome)
         start = watch.log[0][0]
         write(log, [(at - start, place.node, place.stage, place.point) for at, place in watch.log])
+        forget_thread(world, thread)  # last, so that its points are none of the run's
 
     found = []
     for thread in ("warm-up", "oracle"):

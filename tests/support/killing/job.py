@@ -92,8 +92,13 @@ def run_thread(world: World, thread: str, result: Path, *, last: bool = False) -
     outcome = asyncio.run(_run(world, thread))
     write(result, outcome)
     if last:
-        runs = Runs(world.settings)
-        asyncio.run(forget(world.settings, runs.ledger, thread))
+        forget_thread(world, thread)
+
+
+def forget_thread(world: World, thread: str) -> None:
+    """Remove the thread, with all that is kept for it."""
+    runs = Runs(world.settings)
+    asyncio.run(forget(world.settings, runs.ledger, thread))
 
 
 def preload() -> None:

@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 from killing.trace import Blow, Place
 
-AFTER_FIRST_EFFECT = 1.2
+AFTER_FIRST_EFFECT = 1.45
 """How much likelier a phase after the first effect is chosen than one before it."""
+
+SHORT_S = 0.02
+"""A gap between two points that a kill from outside would miss: it comes at the first of them."""
 
 FRESH_EVERY = 20
 """Each so manieth attempt runs in fresh interpreters, through the command line."""
@@ -40,7 +43,7 @@ def draw(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
     """Plan `count` attempts with one kill, a quarter with a second one during the resume.
 
     Every phase gets its share, in turn, and within a phase every point; 45 % of the kills are at
-    the very point, 40 % a random time after it, 15 % at any instant of the run.
+    the very point, 40 % a random time after it if there is any, 15 % at any instant of the run.
     """
     rng = random.Random(seed)
     targets = _targets(steps, rng)
@@ -131,10 +134,11 @@ def _targets(steps: Sequence[Step], rng: random.Random) -> Iterator[int]:
 
 def _blow(steps: Sequence[Step], number: int, rng: random.Random) -> Blow:
     kind = rng.random()
-    if kind < 0.45:
+    gap = _gap(steps, number)
+    if kind < 0.45 or (kind < 0.85 and gap < SHORT_S):
         return Blow(number)
     if kind < 0.85:
-        return Blow(number, _gap(steps, number) * rng.random())
+        return Blow(number, gap * rng.random())
     return _any_instant(steps, rng)
 
 

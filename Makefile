@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo packages test test-node test-cloud bench limits crash retention machine faults fuzz escape check fmt lock dev clean
+.PHONY: help setup demo packages test cheats test-node test-cloud bench limits crash retention machine faults fuzz escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ packages: setup  ## install what the tests' desktops start with, so that no test
 # Without the last option, files of one long test come last, when no other work is left.
 test: packages   ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+
+cheats: packages ## every planted cheat and every honest patch through the real tester and reviewer
+	@$(BIN)/python -m pytest -q -n 2 --dist load -m "long or not long" tests/graph/test_cheats.py tests/unit/test_catalogue.py tests/unit/test_gates.py
 
 test-node: setup ## the official JavaScript SDKs against the embedded desktop (needs node and npm)
 	@$(BIN)/python -m pytest -q -m long tests/contract/test_node.py

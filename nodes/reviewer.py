@@ -1,10 +1,9 @@
-"""Reviewer: deterministic gates first, a model second; accepts, or sends the work back."""
+"""Reviewer: the gates' findings first, a model second; accepts, or sends the work back."""
 
 from langchain_core.messages import HumanMessage
 
 from nodes.budgets import in_words, model_budget
 from nodes.context import Step, Update
-from nodes.gates import run_gates
 from nodes.models import PROMPTS, ask
 from nodes.state import Finding, State
 
@@ -13,24 +12,27 @@ PATCH_SHOWN = 24_000
 
 
 async def reviewer(state: State, step: Step) -> Update:
-    """Reads `verdict`; writes `findings`. A blocking finding makes the router send it back."""
+    """Reads `verdict` and the tester's `findings`; adds to these.
+
+    A blocking finding makes the router send the work back.
+    """
     verdict = state["verdict"]
     patch = await step.record(step.services.ledger.patch, verdict["patch"])
     if patch is None:
         finding = Finding(gate="patch", message="the ledger does not have the patch", blocking=True)
         return {"findings": [finding]}
-    findings = run_gates(patch, [*verdict["fixed"], *state["plan"]["targets"]])
+    findings = list(state["findings"])
     update: Update = {}
     model = await step.model()
     spent = in_words(model_budget(state), state)
     if model is not None and spent:
         message = f"not reviewed by the model: {spent}"
         findings.append(Finding(gate="budget", message=message, blocking=False))
-    elif model is not None and not findings:
+    elif model is not None and not any(finding["blocking"] for finding in findings):
         question = f"Goal: {state['plan']['goal']}\n\nPatch:\n{patch[:PATCH_SHOWN]}"
         messages = [PROMPTS["reviewer"], HumanMessage(question)]
         answer, update["usage"] = await ask(step, model, messages, attempt=state["attempt"])
-        findings = _findings(str(answer.text))
+        findings += _findings(str(answer.text))
     step.emit("review", findings=[dict(finding) for finding in findings])
     return {**update, "findings": findings}
 

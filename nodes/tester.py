@@ -6,21 +6,34 @@ which the coder was. The suite runs twice: with the whole patch, and in a second
 patch's own test files and under meaningless test names.
 """
 
+import asyncio
+from contextlib import suppress
+
 from nodes.context import Step, Update
-from nodes.state import Candidate, State, Verdict
+from nodes.gates import run_gates
+from nodes.gates.patch_text import test_files
+from nodes.state import Candidate, Finding, State, Verdict
 from nodes.testing import BASELINE, digest_of, record_run, run_suite
-from tools.errors import ToolError
+from tools.desktop import Desktop
+from tools.errors import NoResultError, ToolError
+from tools.layout import REPO
 from tools.patch import Patch, make_patch
 from tools.protection import is_test_code, violations
 from tools.pytest_run import FAILED, TestRun
 
+READ_FILES = 200
+"""Python files that are parsed: those of the patch and the tests that are to turn."""
+
+READ_BYTES = 1 << 20
+"""Bytes of such a file; a larger one is judged by its added lines alone."""
+
 
 async def tester(state: State, step: Step) -> Update:
-    """Reads `base_snapshot` and the desktop's changes; writes `verdict` and `best`."""
-    verdict = await _find_verdict(state, step)
+    """Reads `base_snapshot` and the desktop's changes; writes `verdict`, `findings`, `best`."""
+    verdict, findings = await _find_verdict(state, step)
     await _record(state, step, verdict)
     step.emit("verdict", **verdict)
-    update: Update = {"verdict": verdict, "findings": []}
+    update: Update = {"verdict": verdict, "findings": findings}
     best = state.get("best")
     if not verdict["regressions"] and len(verdict["fixed"]) > (len(best["fixed"]) if best else 0):
         update["best"] = Candidate(
@@ -33,7 +46,7 @@ async def tester(state: State, step: Step) -> Update:
     return update
 
 
-async def _find_verdict(state: State, step: Step) -> Verdict:
+async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding]]:
     base = state["base"]["commit"]
     try:
         claimed = await make_patch(await step.desktop(), base)
@@ -52,17 +65,38 @@ async def _find_verdict(state: State, step: Step) -> Verdict:
         digest = await step.record(step.services.ledger.save_patch, patch.text)
         tampering = violations(patch.files, baseline.collected)
         if tampering:
-            return {**_refused(state, tampering), "patch": digest, "files": _listed(patch)}
-        run = await run_suite(state, step, desktop, "verdict", alone=True)
+            refused, _ = _refused(state, tampering)
+            return {**refused, "patch": digest, "files": _listed(patch)}, []
+        findings = await _judge_text(desktop, patch, baseline.failing)
+        run = await _run(state, step, desktop, "verdict")
     own_tests = [file.path for file in patch.files if is_test_code(file.path)]
     async with step.pristine(state["base_snapshot"]) as desktop:
         await make_patch(desktop, base, apply=patch.text, remove=own_tests)
-        masked = await run_suite(state, step, desktop, "masked", alone=True, masked=True)
+        masked = await _run(state, step, desktop, "masked")
     where = {"snapshot": state["base_snapshot"], "patch": digest}
     await record_run(step, masked, "masked", state["attempt"], **where)
     summary = await record_run(step, run, "verdict", state["attempt"], **where)
     verdict = judge(baseline, run, masked)
-    return {**verdict, "patch": digest, "files": _listed(patch), "run": summary["run"]}
+    found = {"patch": digest, "files": _listed(patch), "run": summary["run"]}
+    return Verdict(**{**verdict, **found}), findings  # type: ignore[typeddict-item]
+
+
+async def _run(state: State, step: Step, desktop: Desktop, kind: str) -> TestRun:
+    """Run the suite; a patch that makes it kill its own runner has a run without an end."""
+    try:
+        return await run_suite(state, step, desktop, kind, alone=True, masked=kind == "masked")
+    except NoResultError as error:
+        return TestRun(log=str(error))
+
+
+async def _judge_text(desktop: Desktop, patch: Patch, targets: list[str]) -> list[Finding]:
+    """The gates' findings, from files as they are before any of their code has run."""
+    wanted = {file.path for file in patch.files if file.status != "D"} | test_files(targets)
+    files: dict[str, bytes] = {}
+    for path in sorted(path for path in wanted if path.endswith((".py", ".json")))[:READ_FILES]:
+        with suppress(ToolError):  # a link to nowhere, or a file that is too large to be read
+            files[path] = await desktop.fs.read_bytes(f"{REPO}/{path}", READ_BYTES)
+    return await asyncio.to_thread(run_gates, patch.text, targets, files)
 
 
 async def _record(state: State, step: Step, verdict: Verdict) -> None:
@@ -91,8 +125,8 @@ def _listed(patch: Patch) -> list[dict[str, str | int]]:
     return [file.model_dump() for file in patch.files]
 
 
-def _refused(state: State, reasons: list[str]) -> Verdict:
-    return Verdict(
+def _refused(state: State, reasons: list[str]) -> tuple[Verdict, list[Finding]]:
+    verdict = Verdict(
         passed=False,
         reasons=reasons,
         fixed=[],
@@ -102,6 +136,7 @@ def _refused(state: State, reasons: list[str]) -> Verdict:
         files=[],
         run="",
     )
+    return verdict, []
 
 
 def judge(baseline: TestRun, run: TestRun, masked: TestRun) -> Verdict:

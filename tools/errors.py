@@ -55,6 +55,10 @@ class DesktopUnreachableError(EnvironmentFaultError):
     """A desktop does not answer. It is never replaced: it may hold the only copy of work."""
 
 
+class NoResultError(EnvironmentFaultError):
+    """A test run left no result: it brought down everything that could report on it."""
+
+
 class ModelError(EnvironmentFaultError):
     """The model endpoint refuses the request, does not know the model, or does not answer."""
 

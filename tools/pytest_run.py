@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tools.desktop import Desktop, Execution
-from tools.errors import EnvironmentFaultError, UsageError
+from tools.errors import EnvironmentFaultError, NoResultError, UsageError
 from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
 
 FAILED = frozenset({"failed", "error", "timeout", "crashed"})
@@ -102,7 +102,7 @@ async def run_tests(
     desktop before the result is read. `on_progress` gets total, done and failed.
 
     Raises:
-        EnvironmentFaultError: the tests brought down everything that could report on them.
+        NoResultError: the tests brought down everything that could report on them.
     """
     await install_programs(desktop)
     out, canary = f"{CONTROL}/tests", secrets.token_hex(8)
@@ -134,7 +134,7 @@ async def run_tests(
 def _validated(result: Any, execution: Execution) -> TestRun:
     if result is None:
         why = "no end in time" if execution.timed_out else f"exit code {execution.exit_code}"
-        raise EnvironmentFaultError(
+        raise NoResultError(
             f"the test run left no result ({why}): {execution.stderr.strip()[-300:]}",
             hint="does a test kill every process, or fill the disk?",
         )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nodes.gates import added_lines, run_gates
+from nodes.gates import run_gates
+from nodes.gates.patch_text import read_patch
 
 HONEST = "    return sum(values) / len(values)"
 
@@ -17,7 +18,8 @@ def patch_adding(code: str, path: str = "calc.py") -> str:
 
 
 def gates_of(code: str) -> set[str]:
-    return {finding["gate"] for finding in run_gates(patch_adding(code), [])}
+    files = {"calc.py": f"def mean(values):\n{code}\n".encode()}
+    return {finding["gate"] for finding in run_gates(patch_adding(code), [], files)}
 
 
 def test_gates_honest_patch_has_no_findings() -> None:
@@ -44,7 +46,7 @@ def test_gates_cheating_line_is_found(line: str) -> None:
 def test_gates_constant_equality_is_found() -> None:
     assert gates_of("    def __eq__(self, other):\n        return True") == {"equality_overrides"}
     assert gates_of("    __eq__ = lambda s, o: bool(1)") == {"equality_overrides"}
-    assert gates_of("    Q = type('Q', (), {'__eq__': f})") == {"equality_overrides"}
+    assert "equality_overrides" in gates_of("    Q = type('Q', (), {'__eq__': f})")
 
 
 def test_gates_comparison_of_both_operands_is_no_finding() -> None:
@@ -64,5 +66,5 @@ def test_gates_oversized_patch_is_found() -> None:
 
 
 def test_added_lines_test_code_is_left_out() -> None:
-    assert added_lines(patch_adding(HONEST, "tests/test_new.py")) == {}
-    assert added_lines(patch_adding(HONEST)) == {"calc.py": [HONEST]}
+    assert read_patch(patch_adding(HONEST, "tests/test_new.py"))[0] == {}
+    assert read_patch(patch_adding(HONEST))[0] == {"calc.py": {2: HONEST}}

@@ -48,7 +48,12 @@ class Reporter:
 
     def mask(self, item, name):
         self.names[name] = item.nodeid
-        item._nodeid = name
+        if hasattr(item, "_id"):  # pytest 9.2 and later
+            item._id = type(item._id).parse(name)
+        else:
+            item._nodeid = name
+        if item.nodeid != name:  # a verdict under true names would be worth less, unnoticed
+            raise pytest.UsageError("this pytest does not let tests be renamed")
         if not isinstance(item, TestCaseFunction):  # unittest finds its method by this name
             item.name = name
         function = getattr(getattr(item, "obj", None), "__func__", getattr(item, "obj", None))

@@ -1,0 +1,1 @@
+"""Planted cheats, and honest patches that look unusual: what a coder does, and what is expected."""

@@ -19,7 +19,7 @@ WEIGHTS: Mapping[str, float] = {
 
 REASONS = {
     "contents": "words of the task", "names": "defines what the task names",
-    "places": "path like the task", "walk": "near to what the task is about",
+    "places": "path like the task", "walk": "connected to what matters",
     "recent": "changed lately", "alike": "changed for similar tasks", "trace": "in a stack trace",
     "test_contents": "words of failing tests", "test_names": "defines what failing tests name",
     "test_places": "path like failing tests", "test_together": "changed with failing tests",

@@ -202,8 +202,6 @@ async def test_lease_cancelled_while_it_is_taken_is_given_back(tmp_path: Path) -
             taking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await taking
-        for _ in range(200):
-            if not is_leased(tmp_path, "t"):
-                break
-            await asyncio.sleep(0.01)
-        assert not is_leased(tmp_path, "t")
+        async with asyncio.timeout(20):  # a thread still has it, on a disk that may be busy
+            while is_leased(tmp_path, "t"):
+                await asyncio.sleep(0.01)

@@ -46,13 +46,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(desktop_commands.app, name="desktop")
-app.command("prune")(prune_command)
-app.command("analyze")(analyze_command)
-
-app.command()(time_commands.history)
-app.command()(time_commands.fork)
-app.command()(time_commands.diff)
-app.command()(time_commands.logs)
 
 
 @app.command()
@@ -236,3 +229,11 @@ def doctor_command(json: Json = False) -> None:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     return Stop().run(work)
+
+
+app.command()(time_commands.history)
+app.command()(time_commands.diff)
+app.command()(time_commands.logs)
+app.command()(time_commands.fork)
+app.command("analyze")(analyze_command)
+app.command("prune")(prune_command)

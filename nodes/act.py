@@ -4,6 +4,7 @@ from functools import partial
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 
+from nodes import events
 from nodes.context import Step, Update
 from nodes.state import State
 from tools.changes import changed_files
@@ -29,7 +30,7 @@ async def _carry_out(decision: AIMessage, step: Step, journal: Journal) -> list[
     answers: list[AnyMessage] = []
     for number, call in enumerate(decision.tool_calls):
         answer = await carry_out(journal, call["name"], call["args"], f"{number:03}")
-        step.emit("answer", name=call["name"], text=answer[:500])
+        step.emit(events.Answer(id=call["id"] or "", name=call["name"], text=answer))
         call_id = call["id"] or f"{decision.id}-{number}"
         answers.append(ToolMessage(answer, tool_call_id=call_id, name=call["name"]))
     for bad in decision.invalid_tool_calls:

@@ -6,6 +6,7 @@ next super-step (law 2).
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -16,7 +17,9 @@ from langchain_core.messages import (
     RemoveMessage,
     ToolCall,
 )
+from pydantic import ValidationError
 
+from nodes import events
 from nodes.budgets import seconds_left
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
@@ -56,7 +59,7 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
         with_tools=True,
     )
     for call in answer.tool_calls:
-        step.emit("call", name=call["name"], args=_shortened(call["args"]))
+        step.emit(events.Call(id=call["id"] or "", name=call["name"], args=call["args"]))
     update: Update = {"messages": [*opening, answer], "usage": usage}
     calls = {call["name"]: call["args"] for call in answer.tool_calls}
     if calls.get("hand_in", {}).get("impossible") is True:
@@ -105,10 +108,6 @@ def _objections(state: State) -> str:
     return "\n".join(lines)
 
 
-def _shortened(args: dict[str, object]) -> dict[str, str]:
-    return {name: str(value)[:200] for name, value in args.items()}
-
-
 async def _search(state: State, step: Step) -> Update:
     """Let the repair engine search; its edits become the calls of one decision."""
     budget_s = max(1.0, min(step.settings.repair_budget_s, seconds_left(state)))
@@ -122,7 +121,7 @@ async def _search(state: State, step: Step) -> Update:
         [bounds, state["attempt"]],
         lambda journal: repair(journal, **bounds, on_event=_EngineEvents(step)),
     )
-    step.emit("searched", status=result.status, tried=result.tried, seconds=result.seconds)
+    step.emit(events.Searched(status=result.status, tried=result.tried, seconds=result.seconds))
     decision = _decision(result, state["base"]["tree"], state["attempt"])
     update: Update = {
         "messages": [decision],
@@ -177,5 +176,9 @@ class _EngineEvents:
                 event = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(event, dict):
-                self._step.emit("engine", **{"what": event.pop("event", ""), "data": event})
+            with suppress(ValidationError):  # it comes from a desktop
+                match event:
+                    case {"event": "search", "tried": tried}:
+                        self._step.emit(events.Search(tried=tried))
+                    case {"event": "fix", "operator": operator, "path": path}:
+                        self._step.emit(events.Repair(operator=operator, path=path))

@@ -17,6 +17,7 @@ from checkpoints.binding import KEPT, Binding
 from checkpoints.lease import Lease, held_lease
 from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
+from nodes.events import Event, Failed, Finished, Question, Restored, Started
 from nodes.state import State
 from tools.desktop import Desktop
 from tools.journal import Journal, OutcomeUnknownError, digest_of
@@ -131,9 +132,10 @@ class Step:
             changed=changed,
         )
 
-    def emit(self, event: str, **data: Any) -> None:
-        """Send a progress event to whoever streams the run (stream mode `custom`)."""
-        self._write({"node": self.node, "event": event, **data})
+    def emit(self, event: Event) -> None:
+        """Send an event to whoever streams the run (stream mode `custom`)."""
+        told = {"node": self.node, "at": round(time.time(), 3)}
+        self._write(event.model_copy(update=told).model_dump())
 
     async def record(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method of the ledger off the event loop."""
@@ -142,10 +144,20 @@ class Step:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
         await self._exits.aclose()
         if kind is not None:
+            self._tell_end(error)
             await self._let_go(waiting=issubclass(kind, GraphInterrupt))
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        if isinstance(error, GraphInterrupt):
+            for asked in error.args[0]:
+                self.emit(Question(kind=asked.value["kind"], question=asked.value["question"]))
+        elif isinstance(error, Exception):
+            self.emit(Failed(error=str(error) or type(error).__name__))
 
     async def _let_go(self, *, waiting: bool) -> None:
         """The next node asks for the desktop anew; while a person is asked it is paused."""
@@ -156,7 +168,7 @@ class Step:
                 await self.services.desktops.rest(desktop)
 
     def _restored(self, reason: str) -> None:
-        self.emit("restored", reason=reason)
+        self.emit(Restored(reason=reason))
 
     async def close(self, update: Update) -> Update:
         """Add to a node's update which snapshot its files are in, when it touched any."""
@@ -189,10 +201,12 @@ def node(services: Services, role: Role) -> Node:
         owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
         step = Step(services, state, owner, role.__name__)
         step.is_saved = configurable.get(LENT_SAVER) is not None
-        step.emit("started")
+        step.emit(Started(attempt=state.get("attempt", 0)))
         begun = time.monotonic()
         async with step:
             update = await step.close(await role(state, step))
-        return {**update, "owner": owner, "worked": round(time.monotonic() - begun, 3)}
+        seconds = round(time.monotonic() - begun, 3)
+        step.emit(Finished(seconds=seconds))
+        return {**update, "owner": owner, "worked": seconds}
 
     return run

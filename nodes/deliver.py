@@ -1,5 +1,6 @@
 """Deliver: the patch and the report; then the desktop is ended."""
 
+from nodes import events
 from nodes.context import Step, Update
 from nodes.state import Candidate, Finding, Report, State, Usage, Verdict
 
@@ -26,6 +27,7 @@ async def deliver(state: State, step: Step) -> Update:
         usage=state.get("usage") or NO_USAGE,
         budget=state.get("spent", ""),
     )
+    step.emit(events.Report.model_validate(report))
     await step.record(
         step.services.ledger.save_thread,
         step.thread,

@@ -8,6 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from pydantic import SecretStr
 
+from nodes import events
 from nodes.context import Step
 from nodes.state import Usage
 from tools.errors import ModelError, UsageError
@@ -94,6 +95,13 @@ async def ask(
         model=step.model_name,
         input_tokens=used["input_tokens"] if used else None,
         output_tokens=used["output_tokens"] if used else None,
+    )
+    step.emit(
+        events.Cost(
+            model=step.model_name,
+            input_tokens=used["input_tokens"] if used else None,
+            output_tokens=used["output_tokens"] if used else None,
+        )
     )
     usage = Usage(
         calls=1,

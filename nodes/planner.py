@@ -2,6 +2,7 @@
 
 from langchain_core.messages import HumanMessage
 
+from nodes import events
 from nodes.budgets import model_budget
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
@@ -35,7 +36,7 @@ async def planner(state: State, step: Step) -> Update:
     _refuse_unusable(state, run, has_model=model is not None)
     await desktop.fs.write_file(BASELINE, baseline_bytes(run))
     baseline = await record_run(step, run, "baseline", 0, snapshot=state["desktop"]["snapshot"])
-    step.emit("baseline", collected=baseline["collected"], failing=baseline["failing"])
+    step.emit(events.Baseline(collected=baseline["collected"], failing=baseline["failing"]))
     ranking = await step.record(analysis.rank, _evidence(state.get("task", ""), run))
     plan = _plan(state.get("task", ""), run, analysis, ranking)
     update: Update = {"baseline": baseline}
@@ -45,7 +46,7 @@ async def planner(state: State, step: Step) -> Update:
         notes, usage = await ask(step, model, [PROMPTS["planner"], question])
         _refuse_uncounted(state, usage)
         plan["notes"], update["usage"] = str(notes.text)[:4000], usage
-    step.emit("plan", goal=plan["goal"], suspects=plan["suspects"])
+    step.emit(events.Planned(goal=plan["goal"], suspects=plan["suspects"]))
     # last, so that a failure before it leaves no snapshot that nothing names
     return {**update, "plan": plan, "base_snapshot": await step.snapshot(desktop)}
 
@@ -57,7 +58,7 @@ async def _analyse(state: State, step: Step) -> Analysis:
     if analysis is None:
         desktop = await step.desktop()
         analysis = await analyze_repository(desktop, store, tree, step.settings.grammars)
-    step.emit("analysis", summary=analysis.summary(), cached=analysis.known, new=analysis.new)
+    step.emit(events.Analysis(summary=analysis.summary(), cached=analysis.known, new=analysis.new))
     return analysis
 
 

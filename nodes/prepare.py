@@ -1,6 +1,7 @@
 """Prepare: makes the desktop and puts the repository in it, as one base commit."""
 
 from checkpoints.ledger import NO_SAVER
+from nodes import events
 from nodes.context import Step, Update
 from nodes.state import Base, State
 from tools.errors import UsageError
@@ -35,12 +36,12 @@ async def prepare(state: State, step: Step) -> Update:
         saver=None if step.is_saved else NO_SAVER,
     )
     async with scratch_folder(step.settings.home / "scratch") as scratch:
-        step.emit("packing", source=shown)
+        step.emit(events.Packing(source=shown))
         packed = await pack(source, scratch, limit_mb=step.settings.max_source_mb)
         desktop = await step.desktop()
-        step.emit("desktop", id=desktop.id)
+        step.emit(events.Desktop(id=desktop.id))
         repository = await install_repository(desktop, packed)
-    step.emit("repository", files=repository.files, uncommitted=repository.uncommitted)
+    step.emit(events.Repository(files=repository.files, uncommitted=repository.uncommitted))
     return {
         "source": shown,
         "model": step.model_name,

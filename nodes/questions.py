@@ -11,6 +11,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nodes import events
 from nodes.budgets import in_words, reached, tokens_used
 from nodes.context import Step, Update
 from nodes.state import State
@@ -125,7 +126,7 @@ async def _ask(step: Step, kind: str, question: str, schema: type[A], **facts: A
         await step.record(save, step.thread, status="waiting", detail=kind)
         raise
     await step.record(save, step.thread, status="running", detail="")
-    step.emit("answered", answer=given.answer)
+    step.emit(events.Answered(answer=given.answer))
     return given
 
 
@@ -141,7 +142,7 @@ async def approval(state: State, step: Step) -> Update:
         case "reject":
             return {"gave_up": "the plan was rejected"}
         case _:
-            step.emit("plan", goal=given.goal, suspects=plan["suspects"])
+            step.emit(events.Planned(goal=given.goal, suspects=plan["suspects"]))
             return {"plan": {**plan, "goal": given.goal}, "task": given.goal}
 
 

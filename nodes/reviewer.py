@@ -2,6 +2,7 @@
 
 from langchain_core.messages import HumanMessage
 
+from nodes import events
 from nodes.budgets import in_words, model_budget
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
@@ -33,7 +34,7 @@ async def reviewer(state: State, step: Step) -> Update:
         messages = [PROMPTS["reviewer"], HumanMessage(question)]
         answer, update["usage"] = await ask(step, model, messages, attempt=state["attempt"])
         findings += _findings(str(answer.text))
-    step.emit("review", findings=[dict(finding) for finding in findings])
+    step.emit(events.Review(findings=[dict(finding) for finding in findings]))
     return {**update, "findings": findings}
 
 

@@ -9,6 +9,7 @@ patch's own test files and under meaningless test names.
 import asyncio
 from contextlib import suppress
 
+from nodes import events
 from nodes.context import Step, Update
 from nodes.gates import run_gates
 from nodes.gates.patch_text import test_files
@@ -32,7 +33,7 @@ async def tester(state: State, step: Step) -> Update:
     """Reads `base_snapshot` and the desktop's changes; writes `verdict`, `findings`, `best`."""
     verdict, findings = await _find_verdict(state, step)
     await _record(state, step, verdict)
-    step.emit("verdict", **verdict)
+    step.emit(events.Verdict.model_validate(verdict))
     update: Update = {"verdict": verdict, "findings": findings}
     best = state.get("best")
     if not verdict["regressions"] and len(verdict["fixed"]) > (len(best["fixed"]) if best else 0):

@@ -1,7 +1,11 @@
 """What planner and tester share: a run of the suite, recorded in the ledger and summed up."""
 
 import hashlib
+from contextlib import suppress
 
+from pydantic import ValidationError
+
+from nodes import events
 from nodes.context import Step
 from nodes.state import LISTED_TESTS, State, TestSummary
 from tools.desktop import Desktop
@@ -30,8 +34,13 @@ async def run_suite(
         test_timeout_s=settings.test_timeout_s,
         masked=masked,
         alone=alone,
-        on_progress=lambda progress: step.emit("tests", kind=kind, **progress),
+        on_progress=lambda progress: _tell(step, kind, progress),
     )
+
+
+def _tell(step: Step, kind: str, progress: dict[str, int]) -> None:
+    with suppress(ValidationError):  # it comes from a desktop
+        step.emit(events.Tests.model_validate({**progress, "kind": kind}))
 
 
 async def record_run(

@@ -57,7 +57,7 @@ class Progress:
         handler = getattr(self, f"_on_{event.get('event')}", None)
         if handler is not None:
             handler(event)
-        elif node in WORKING:
+        elif event.get("event") == "started" and node in WORKING:
             self._busy(WORKING[node])
 
     def _busy(self, text: str) -> None:
@@ -101,12 +101,11 @@ class Progress:
     def _on_answered(self, event: dict[str, Any]) -> None:
         self._say("person", event["answer"])
 
-    def _on_engine(self, event: dict[str, Any]) -> None:
-        data = event.get("data", {})
-        if event["what"] == "fix":
-            self._say("coder", f"repair in {data.get('path')}: {data.get('operator')}")
-        elif "tried" in data:
-            self._busy(f"repair engine: {data['tried']} candidates tried")
+    def _on_repair(self, event: dict[str, Any]) -> None:
+        self._say("coder", f"repair in {event['path']}: {event['operator']}")
+
+    def _on_search(self, event: dict[str, Any]) -> None:
+        self._busy(f"repair engine: {event['tried']} candidates tried")
 
     def _on_searched(self, event: dict[str, Any]) -> None:
         self._say(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from langgraph.types import Command
 from checkpoints.lease import is_leased, thread_lease
 from checkpoints.ledger import Ledger
 from checkpoints.ledger_file import Row
+from nodes.events import Accepted
 from nodes.state import Input
 from sentient.answers import read_answer
 from sentient.cleanup.forgetting import forget
@@ -183,7 +185,7 @@ class Runs:
 
 def _accepted(thread: str) -> dict[str, Any]:
     """The event that says: from here on this thread can be resumed, whatever happens."""
-    return {"node": "", "event": "accepted", "thread": thread}
+    return Accepted(thread=thread, at=round(time.time(), 3)).model_dump()
 
 
 def _absolute(given: Input) -> Input:

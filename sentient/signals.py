@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from langgraph.runtime import RunControl
 
+from nodes.events import Draining
 from sentient.streams import Forgiving
 
 Listen = Callable[[dict[str, Any]], None]
@@ -74,7 +76,7 @@ class Stop:
         self.number = number
         if self._listen is not None and not self.control.drain_requested:
             self.control.request_drain(signal.Signals(number).name)
-            self._listen({"node": "", "event": "draining"})
+            self._listen(Draining(at=round(time.time(), 3)).model_dump())
             return
         self._end_soon()
         if task is not None:

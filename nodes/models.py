@@ -85,6 +85,11 @@ async def ask(
         ) from error
     if not isinstance(answer, AIMessage):
         raise ModelError(f"the model answered with a {type(answer).__name__}")
+    return answer, await _counted(step, answer, attempt)
+
+
+async def _counted(step: Step, answer: AIMessage, attempt: int) -> Usage:
+    """Write down what an answer consumed; an endpoint may not say."""
     used = answer.usage_metadata
     await step.record(
         step.services.ledger.save_cost,
@@ -103,12 +108,11 @@ async def ask(
             output_tokens=used["output_tokens"] if used else None,
         )
     )
-    usage = Usage(
+    return Usage(
         calls=1,
         input_tokens=used["input_tokens"] if used else 0,
         output_tokens=used["output_tokens"] if used else 0,
     )
-    return answer, usage
 
 
 def _reason(error: Exception) -> str:

@@ -81,11 +81,12 @@ def draw_change(data: st.DataObject, tree: Tree) -> Change:
     kind = data.draw(kinds)
     wants_folder = kind in OF_FOLDERS and data.draw(st.booleans())
     path = data.draw(folders if wants_folder else names)
-    there = [path for path, node in tree.walk() if bool(node.kind == S_IFDIR) == wants_folder]
+    is_folder = {path: node.kind == S_IFDIR for path, node in tree.walk()}
+    there = [path for path in is_folder if is_folder[path] == wants_folder]
     if kind not in ("mkdir", "mkfifo", "symlink", "write") and there:
         path = data.draw(st.sampled_from(sorted(there)))
-    if kind == "chmod" and wants_folder:
-        return [kind, path, 0o755]
+    if kind == "chmod" and is_folder.get(path):
+        return [kind, path, 0o755]  # one that its owner may not enter could not be described
     return [kind, path, *(data.draw(strategy) for strategy in ARGUMENTS[kind])]
 
 

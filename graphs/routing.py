@@ -16,12 +16,14 @@ def after_approval(state: State) -> Literal[Decision, "deliver"]:
     return "deliver" if state["gave_up"] else _decision(state)
 
 
-def after_coder(state: State) -> Literal["act", "tester", "impossible"]:
-    """Calls are carried out; a decision without any hands the work in, or gives it up."""
+def after_coder(state: State) -> Literal[Decision, "act", "tester", "impossible"]:
+    """Calls are carried out; without any, work is handed in, given up, or asked for once more."""
     last = state["messages"][-1]
     if isinstance(last, AIMessage) and (last.tool_calls or last.invalid_tool_calls):
         return "act"
-    return "impossible" if state["gave_up"] else "tester"
+    if state["gave_up"]:
+        return "impossible"
+    return "tester" if isinstance(last, AIMessage) else _decision(state)
 
 
 def after_act(state: State) -> Literal[Decision, "tester", "impossible"]:

@@ -34,6 +34,6 @@ async def _carry_out(decision: AIMessage, step: Step, journal: Journal) -> list[
         call_id = call["id"] or f"{decision.id}-{number}"
         answers.append(ToolMessage(answer, tool_call_id=call_id, name=call["name"]))
     for bad in decision.invalid_tool_calls:
-        reason = f"error: the arguments are not valid JSON: {bad.get('error') or 'unknown reason'}"
+        reason = f"error: the arguments are {bad.get('error') or 'not valid JSON'}"
         answers.append(ToolMessage(reason, tool_call_id=bad.get("id") or "unknown"))
     return answers

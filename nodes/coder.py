@@ -20,6 +20,7 @@ from langchain_core.messages import (
 from pydantic import ValidationError
 
 from nodes import events
+from nodes.answers import CUT, EMPTY, refusal, trouble
 from nodes.budgets import seconds_left
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
@@ -61,11 +62,16 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
     for call in answer.tool_calls:
         step.emit(events.Call(id=call["id"] or "", name=call["name"], args=call["args"]))
     update: Update = {"messages": [*opening, answer], "usage": usage}
+    if said := refusal(answer):
+        return {**update, "gave_up": f"the model refuses: {said}"[:1000], "handed_in": True}
+    last = state["steps"] + 1 >= STEPS
+    if (useless := trouble(answer)) and not last and conversation[-1].text not in (CUT, EMPTY):
+        return {**update, "messages": [*update["messages"], HumanMessage(useless)]}
     calls = {call["name"]: call["args"] for call in answer.tool_calls}
     if calls.get("hand_in", {}).get("impossible") is True:
         update["gave_up"] = f"the coder says: {calls['hand_in'].get('summary', '')}"[:1000]
     done = not (answer.tool_calls or answer.invalid_tool_calls) or "hand_in" in calls
-    return {**update, "handed_in": done or state["steps"] + 1 >= STEPS}
+    return {**update, "handed_in": done or last}
 
 
 async def _opening(state: State, step: Step) -> list[BaseMessage]:

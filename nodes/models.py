@@ -1,17 +1,28 @@
 """Talking to a model: how it is made, asked and counted. OpenAI and every compatible server."""
 
+import asyncio
+from functools import partial
 from importlib import resources
+from typing import Any
 
-from langchain_core.exceptions import ModelConnectionError, ModelTimeoutError
-from langchain_core.exceptions import ModelError as ModelCallError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.runnables import Runnable
 from pydantic import SecretStr
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+)
 
 from nodes import events
+from nodes.answers import kept
 from nodes.context import Step
+from nodes.endpoint import TRIES, as_model_error, wait_s
 from nodes.state import Usage
-from tools.errors import ModelError, UsageError
+from tools.errors import ModelUnavailableError, UsageError
 from tools.settings import NO_MODEL, Settings
 from tools.toolbox import tool_schemas
 
@@ -38,17 +49,21 @@ def make_model(settings: Settings, name: str) -> BaseChatModel | None:
             f"model {name!r} needs a key or an endpoint",
             hint="set OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server",
         )
-    from langchain_openai import ChatOpenAI  # noqa: PLC0415 -- half a second that few commands need
+    # half a second that few commands need
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415
+    from langchain_openai.chat_models.base import BaseChatOpenAI  # noqa: PLC0415
 
-    compatible = settings.openai_base_url is not None
-    return ChatOpenAI(
+    # compatible servers know the older `max_tokens`, and some know no other name of that bound
+    chat: type[BaseChatOpenAI] = ChatOpenAI if settings.is_openai else BaseChatOpenAI
+    return chat(
         model=name,
         base_url=settings.openai_base_url,
         api_key=settings.openai_api_key or SecretStr("none"),
         timeout=settings.model_timeout_s,
-        max_retries=2,
+        max_retries=0,  # ours are visible, counted and bounded
+        max_tokens=settings.answer_tokens,
         # compatible servers have the chat API only, whatever a model's name suggests
-        use_responses_api=False if compatible else None,
+        use_responses_api=None if settings.is_openai else False,
     )
 
 
@@ -62,59 +77,66 @@ async def ask(
 ) -> tuple[AIMessage, Usage]:
     """Ask the model once; with tools it may answer with calls of the toolbox.
 
-    What the answer consumed is written to the ledger, and returned for the state.
+    While the endpoint is busy or down the request is sent again, with a `waiting` event before
+    each pause, `TRIES` times within `model_patience_s`. What the answer consumed is written to
+    the ledger, and returned for the state. The answer is `kept`: bounded, with ids of our own.
 
     Raises:
-        ModelError: the endpoint is unreachable, refuses, or does not know the model.
+        ModelUnavailableError: the endpoint was busy or down for all of that time.
+        ModelRequestError: it does not take this request; one of another form it may take.
+        ModelError: it refuses the key, does not know the model, or wants money first.
     """
     runnable = model.bind_tools(tool_schemas()) if with_tools else model
-    try:
-        answer = await runnable.ainvoke(messages)
-    except (ModelTimeoutError, TimeoutError) as error:
-        hint = "raise SENTIENT_MODEL_TIMEOUT_S"
-        raise ModelError("the model did not answer in time", hint=hint) from error
-    except ModelConnectionError as error:
-        raise ModelError(
-            f"cannot reach the model endpoint: {error}", hint="check OPENAI_BASE_URL"
-        ) from error
-    except ModelCallError as error:
-        status = getattr(error, "status_code", type(error).__name__)
-        raise ModelError(
-            f"the model endpoint answers {status}: {_reason(error)}",
-            hint="check --model and OPENAI_API_KEY",
-        ) from error
-    if not isinstance(answer, AIMessage):
-        raise ModelError(f"the model answered with a {type(answer).__name__}")
-    return answer, await _counted(step, answer, attempt)
-
-
-async def _counted(step: Step, answer: AIMessage, attempt: int) -> Usage:
-    """Write down what an answer consumed; an endpoint may not say."""
-    used = answer.usage_metadata
-    await step.record(
-        step.services.ledger.save_cost,
-        step.thread,
-        step.node,
-        attempt,
-        str(answer.id),
-        model=step.model_name,
-        input_tokens=used["input_tokens"] if used else None,
-        output_tokens=used["output_tokens"] if used else None,
+    settings = step.settings
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(ModelUnavailableError),
+        wait=wait_s,
+        stop=stop_after_attempt(TRIES) | stop_before_delay(settings.model_patience_s),
+        before_sleep=partial(_say_waiting, step),
+        reraise=True,
     )
+    answer: AIMessage = await retrying(_call, runnable, messages, settings.model_timeout_s)
+    call = kept(answer)
+    return call, await _counted(step, answer, str(call.id), attempt)
+
+
+async def _call(
+    runnable: Runnable[Any, Any], messages: list[BaseMessage], timeout_s: float
+) -> AIMessage:
+    """Send the request once. The time limit holds for the whole answer, however it trickles in."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            answer = await runnable.ainvoke(messages)
+    except Exception as error:  # what answers may be anything; so may the client's complaints
+        raise as_model_error(error) from error
+    if not isinstance(answer, AIMessage):
+        raise ModelUnavailableError(f"the model answered with a {type(answer).__name__}")
+    return answer
+
+
+def _say_waiting(step: Step, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
     step.emit(
-        events.Cost(
-            model=step.model_name,
-            input_tokens=used["input_tokens"] if used else None,
-            output_tokens=used["output_tokens"] if used else None,
+        events.Waiting(
+            reason=str(error.args[0]) if error else "",
+            seconds=round(state.upcoming_sleep, 1),
+            tries=state.attempt_number,
         )
     )
+
+
+async def _counted(step: Step, answer: AIMessage, call: str, attempt: int) -> Usage:
+    """Write down under the id `call` what an answer consumed; an endpoint may not say."""
+    used = answer.usage_metadata
+    counts = {
+        "input_tokens": max(0, used["input_tokens"]) if used else None,
+        "output_tokens": max(0, used["output_tokens"]) if used else None,
+    }
+    save = step.services.ledger.save_cost
+    await step.record(save, step.thread, step.node, attempt, call, model=step.model_name, **counts)
+    step.emit(events.Cost(model=step.model_name, **counts))
     return Usage(
         calls=1,
-        input_tokens=used["input_tokens"] if used else 0,
-        output_tokens=used["output_tokens"] if used else 0,
+        input_tokens=counts["input_tokens"] or 0,
+        output_tokens=counts["output_tokens"] or 0,
     )
-
-
-def _reason(error: Exception) -> str:
-    body = getattr(error, "body", None)
-    return str((body.get("message") if isinstance(body, dict) else "") or error)[:300]

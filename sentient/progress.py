@@ -113,6 +113,9 @@ class Progress:
             f"{event['tried']} candidates tried in {event['seconds']:.1f} s: {event['status']}",
         )
 
+    def _on_waiting(self, event: dict[str, Any]) -> None:
+        self._say(event["node"], f"waiting {event['seconds']:g} s: {event['reason']}", "yellow")
+
     def _on_call(self, event: dict[str, Any]) -> None:
         self._say("coder", called(event["name"], event["args"]))
 

@@ -5,6 +5,8 @@ SentientError                  one clear line, a hint, an exit code
 ├── EnvironmentFaultError      this machine, a server or a credential is at fault    exit 4
 │   ├── DesktopUnreachableError    no answer; the desktop may hold work: never replaced
 │   ├── ModelError                 the model endpoint refuses or fails
+│   │   ├── ModelUnavailableError      now; asked again later it may answer
+│   │   └── ModelRequestError          this request; one of another form it may take
 │   └── StorageError               a database or the disk below it refuses or fails
 ├── DesktopGoneError           the server says that the desktop does not exist (any more)
 ├── QuotaError                 the server refuses one more desktop right now
@@ -61,6 +63,17 @@ class NoResultError(EnvironmentFaultError):
 
 class ModelError(EnvironmentFaultError):
     """The model endpoint refuses the request, does not know the model, or does not answer."""
+
+
+class ModelUnavailableError(ModelError):
+    """The model endpoint fails or is too busy; the same request may be answered later."""
+
+    wait_s: float | None = None
+    """Seconds that the endpoint itself asks to wait."""
+
+
+class ModelRequestError(ModelError):
+    """The model endpoint takes no request of this form or size; others it may take."""
 
 
 class StorageError(EnvironmentFaultError):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
@@ -55,6 +56,12 @@ class Settings(BaseSettings):
     model_timeout_s: float = Field(default=120, gt=0)
     """Seconds a single model call may take."""
 
+    model_patience_s: float = Field(default=300, ge=0)
+    """Seconds for which a call that the endpoint cannot answer now is tried again."""
+
+    answer_tokens: int = Field(default=16_384, gt=0)
+    """Tokens a model's answer may have, its reasoning included."""
+
     e2b_api_key: SecretStr | None = Field(default=None, validation_alias="E2B_API_KEY")
     e2b_api_url: str | None = Field(default=None, validation_alias="E2B_API_URL")
     e2b_sandbox_url: str | None = Field(default=None, validation_alias="E2B_SANDBOX_URL")
@@ -98,6 +105,12 @@ class Settings(BaseSettings):
         if self.model:
             return self.model
         return DEFAULT_MODEL if self.openai_api_key or self.openai_base_url else NO_MODEL
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether the model endpoint is OpenAI's own (or Azure's of it), by its host."""
+        host = urlsplit(self.openai_base_url or "https://api.openai.com").hostname or ""
+        return host.endswith((".openai.com", ".azure.com"))
 
     @property
     def uses_cloud(self) -> bool:

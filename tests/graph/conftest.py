@@ -33,11 +33,11 @@ def scripted_graph(saver: Any, settings: Settings) -> Any:
     """Makes the graph with a model that answers from a script, over HTTP."""
     servers = []
 
-    def make(script: Script) -> Graph:
+    def make(script: Script, **changes: Any) -> Graph:
         server = scripted_model(script)
         servers.append(server)
         configured = settings.model_copy(
-            update={"model": "scripted", "openai_base_url": server.__enter__()}
+            update={"model": "scripted", "openai_base_url": server.__enter__(), **changes}
         )
         return make_graph(saver, configured)
 

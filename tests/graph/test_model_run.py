@@ -7,7 +7,8 @@ import pytest
 from samples import Repo
 from scripted_model import Script, call, say
 
-from tools.errors import ModelError
+from nodes.answers import CUT, EMPTY
+from tools.errors import ModelError, ModelUnavailableError
 
 GOOD = call(
     "replace",
@@ -32,10 +33,19 @@ async def test_model_reading_editing_testing_gets_verified_patch(
             GOOD,
             call("shell", command="python -m pytest -q"),
             DONE,
-        ]
+        ],
+        storm=[{"status": 429, "headers": {"retry-after": "0.2"}}, {"status": 503}],
     )
-    state = await scripted_graph(script).ainvoke({"source": str(repo())}, config("model-good"))
+    state, events = {}, []
+    async for mode, item in scripted_graph(script).astream(
+        {"source": str(repo())}, config("model-good"), stream_mode=["custom", "values"]
+    ):
+        state = item if mode == "values" else state
+        events += [item] if mode == "custom" and item["event"] == "waiting" else []
     report = state["report"]
+    assert [(event["node"], event["tries"]) for event in events] == [("planner", 1), ("planner", 2)]
+    assert events[0]["seconds"] == 0.2
+    assert "says 503: scripted failure" in events[1]["reason"]
     assert report["status"] == "verified", report
     assert report["coder"] == "scripted"
     assert report["usage"] == {"calls": 7, "input_tokens": 70, "output_tokens": 35}
@@ -83,7 +93,35 @@ async def test_model_review_rejection_sends_the_work_back(scripted_graph: Any, r
     assert "model: no comment explains it" in sent_back[-1]
 
 
-async def test_model_failing_endpoint_is_a_model_error(scripted_graph: Any, repo: Repo) -> None:
+async def test_model_refused_key_is_a_model_error_at_once(scripted_graph: Any, repo: Repo) -> None:
     script = Script(coder=[DONE], status=401)
-    with pytest.raises(ModelError, match="answers 401: scripted failure"):
+    with pytest.raises(ModelError, match="says 401: scripted failure"):
         await scripted_graph(script).ainvoke({"source": str(repo())}, config("model-401"))
+    assert len(script.requests) == 1
+
+
+async def test_model_endpoint_down_stops_the_run_which_goes_on_when_it_is_back(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[{"text": "I th", "ends": "length"}, GOOD, {"text": ""}, DONE])
+    graph = scripted_graph(script, model_patience_s=0.5)
+    source = {"source": str(repo())}
+    await graph.ainvoke(source, config("model-down"), interrupt_before=["act"])
+    script.status = 500
+    with pytest.raises(ModelUnavailableError, match="says 500"):
+        await graph.ainvoke(None, config("model-down"))
+    before = len(script.requests)
+    script.status = 200
+    state = await graph.ainvoke(None, config("model-down"))
+    assert state["report"]["status"] == "verified"
+    assert len(script.requests) == before + 3  # two of the coder, one of the reviewer
+    told = [message.text for message in state["messages"] if message.type == "human"]
+    assert told[1:] == [CUT, EMPTY]
+
+
+async def test_model_refusal_gives_the_task_up_in_its_words(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[{"text": "", "refusal": "I will not"}])
+    state = await scripted_graph(script).ainvoke({"source": str(repo())}, config("model-refuses"))
+    assert state["report"]["summary"] == "the model refuses: I will not"

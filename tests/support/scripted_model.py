@@ -32,6 +32,8 @@ class Script:
     coder: Sequence[Answer] = ()
     planner: str = "Scripted notes: look at the failing function."
     reviewer: str = "ACCEPT"
+    storm: list[Answer] = field(default_factory=list)
+    """Failures before the first answer: each a `status`, and `headers` where it has some."""
     status: int = 200
     counts_tokens: bool = True
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -50,6 +52,8 @@ class Script:
 def completion(answer: Answer, number: int) -> dict[str, Any]:
     """An answer in the form of POST /v1/chat/completions."""
     message: dict[str, Any] = {"role": "assistant", "content": answer.get("text")}
+    if "refusal" in answer:
+        message["refusal"] = answer["refusal"]
     if "calls" in answer:
         message["tool_calls"] = [
             {
@@ -64,7 +68,7 @@ def completion(answer: Answer, number: int) -> dict[str, Any]:
         "object": "chat.completion",
         "created": 0,
         "model": "scripted",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": answer.get("ends", "stop")}],
         "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
     }
 
@@ -76,7 +80,8 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
             script.requests.append(request)
-            if script.status == 200:
+            failure = script.storm.pop(0) if script.storm else {"status": script.status}
+            if failure["status"] == 200:
                 number = sum(m["role"] == "assistant" for m in request["messages"])
                 body = completion(script.answer(request), number)
                 if not script.counts_tokens:
@@ -84,7 +89,9 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
             else:
                 body = {"error": {"message": "scripted failure", "type": "scripted"}}
             data = json.dumps(body).encode()
-            self.send_response(script.status)
+            self.send_response(failure["status"])
+            for name, value in failure.get("headers", {}).items():
+                self.send_header(name, value)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
             self.send_header("connection", "close")  # so that no client socket outlives its test

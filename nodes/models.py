@@ -128,15 +128,18 @@ def _say_waiting(step: Step, state: RetryCallState) -> None:
 async def _counted(step: Step, answer: AIMessage, call: str, attempt: int) -> Usage:
     """Write down under the id `call` what an answer consumed; an endpoint may not say."""
     used = answer.usage_metadata
-    counts = {
-        "input_tokens": max(0, used["input_tokens"]) if used else None,
-        "output_tokens": max(0, used["output_tokens"]) if used else None,
-    }
-    save = step.services.ledger.save_cost
-    await step.record(save, step.thread, step.node, attempt, call, model=step.model_name, **counts)
-    step.emit(events.Cost(model=step.model_name, **counts))
-    return Usage(
-        calls=1,
-        input_tokens=counts["input_tokens"] or 0,
-        output_tokens=counts["output_tokens"] or 0,
+    asked = max(0, used["input_tokens"]) if used else None
+    answered = max(0, used["output_tokens"]) if used else None
+    await step.record(
+        step.services.ledger.save_cost,
+        step.thread,
+        step.node,
+        attempt,
+        call,
+        model=step.model_name,
+        input_tokens=asked,
+        output_tokens=answered,
     )
+    cost = events.Cost(model=step.model_name, input_tokens=asked, output_tokens=answered)
+    step.emit(cost)
+    return Usage(calls=1, input_tokens=asked or 0, output_tokens=answered or 0)

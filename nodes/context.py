@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
@@ -40,6 +40,8 @@ class Services:
     ledger: Ledger
     model_for: Callable[[str], BaseChatModel | None]
     """Makes the model of a name; None stands for the offline engine."""
+    plain_models: set[str] = field(default_factory=set)
+    """Models whose endpoint does not stream as it is asked to."""
 
 
 class Step:

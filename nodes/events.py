@@ -15,6 +15,9 @@ VERSION: Literal[1] = 1
 LISTED = 200
 """Items of a list that an event holds."""
 
+TEXT_LIMIT = 4000
+"""Characters of a longer text."""
+
 
 def _cut(text: object, limit: int) -> str:
     """The beginning of a text as it can be sent: models and desktops write what is no text."""
@@ -28,7 +31,7 @@ def _arguments(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 Line = Annotated[str, AfterValidator(lambda text: _cut(text, 500))]
-Text = Annotated[str, AfterValidator(lambda text: _cut(text, 4000))]
+Text = Annotated[str, AfterValidator(lambda text: _cut(text, TEXT_LIMIT))]
 Lines = Annotated[list[Line], AfterValidator(lambda items: items[:LISTED])]
 Arguments = Annotated[Mapping[str, Any], AfterValidator(_arguments)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]

@@ -22,6 +22,7 @@ from nodes.answers import kept
 from nodes.context import Step
 from nodes.endpoint import TRIES, as_model_error, wait_s
 from nodes.state import Usage
+from nodes.streaming import answer_of
 from tools.errors import ModelUnavailableError, UsageError
 from tools.settings import NO_MODEL, Settings
 from tools.toolbox import tool_schemas
@@ -60,6 +61,7 @@ def make_model(settings: Settings, name: str) -> BaseChatModel | None:
         base_url=settings.openai_base_url,
         api_key=settings.openai_api_key or SecretStr("none"),
         timeout=settings.model_timeout_s,
+        stream_usage=True,
         max_retries=0,  # ours are visible, counted and bounded
         max_tokens=settings.answer_tokens,
         # compatible servers have the chat API only, whatever a model's name suggests
@@ -95,18 +97,16 @@ async def ask(
         before_sleep=partial(_say_waiting, step),
         reraise=True,
     )
-    answer: AIMessage = await retrying(_call, runnable, messages, settings.model_timeout_s)
+    answer: AIMessage = await retrying(_call, step, runnable, messages)
     call = kept(answer)
     return call, await _counted(step, answer, str(call.id), attempt)
 
 
-async def _call(
-    runnable: Runnable[Any, Any], messages: list[BaseMessage], timeout_s: float
-) -> AIMessage:
+async def _call(step: Step, runnable: Runnable[Any, Any], messages: list[BaseMessage]) -> AIMessage:
     """Send the request once. The time limit holds for the whole answer, however it trickles in."""
     try:
-        async with asyncio.timeout(timeout_s):
-            answer = await runnable.ainvoke(messages)
+        async with asyncio.timeout(step.settings.model_timeout_s):
+            answer = await answer_of(step, runnable, messages)
     except Exception as error:  # what answers may be anything; so may the client's complaints
         raise as_model_error(error) from error
     if not isinstance(answer, AIMessage):

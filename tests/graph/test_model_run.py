@@ -1,6 +1,7 @@
 """The whole graph with a model (scripted, over HTTP): its loop, its cheats, its failures."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from samples import Repo
 from scripted_model import Script, call, say
 
 from nodes.answers import CUT, EMPTY
+from nodes.events import parse_event
 from tools.errors import ModelError, ModelUnavailableError
 
 GOOD = call(
@@ -36,16 +38,12 @@ async def test_model_reading_editing_testing_gets_verified_patch(
         ],
         storm=[{"status": 429, "headers": {"retry-after": "0.2"}}, {"status": 503}],
     )
-    state, events = {}, []
-    async for mode, item in scripted_graph(script).astream(
-        {"source": str(repo())}, config("model-good"), stream_mode=["custom", "values"]
-    ):
-        state = item if mode == "values" else state
-        events += [item] if mode == "custom" and item["event"] == "waiting" else []
+    events, state = await followed(scripted_graph(script), repo(), "model-good")
     report = state["report"]
-    assert [(event["node"], event["tries"]) for event in events] == [("planner", 1), ("planner", 2)]
-    assert events[0]["seconds"] == 0.2
-    assert "says 503: scripted failure" in events[1]["reason"]
+    waits = [event for event in events if event["event"] == "waiting"]
+    assert [(event["node"], event["tries"]) for event in waits] == [("planner", 1), ("planner", 2)]
+    assert waits[0]["seconds"] == 0.2
+    assert "says 503: scripted failure" in waits[1]["reason"]
     assert report["status"] == "verified", report
     assert report["coder"] == "scripted"
     assert report["usage"] == {"calls": 7, "input_tokens": 70, "output_tokens": 35}
@@ -53,6 +51,32 @@ async def test_model_reading_editing_testing_gets_verified_patch(
     answers = [message.text for message in state["messages"] if message.type == "tool"]
     assert "3\t    return sum(values) / (len(values) + 1)" in answers[0]
     assert "4 passed" in answers[3]
+    told = {
+        node: "".join(e["text"] for e in events if e["event"] == "tokens" and e["node"] == node)
+        for node in ("planner", "coder", "reviewer")
+    }
+    assert told["planner"] == Script.planner
+    assert told["reviewer"] == Script.reviewer
+    assert told["coder"] == "".join(answer["calls"][0][1] for answer in script.coder)
+    costs = [(e["input_tokens"], e["output_tokens"]) for e in events if e["event"] == "cost"]
+    assert costs == [(10, 5)] * 7
+    began = [event["node"] for event in events if event["event"] == "started"]
+    assert began == [event["node"] for event in events if event["event"] == "finished"]
+    assert events[-2]["event"] == "report"
+
+
+async def followed(graph: Any, source: Path, thread: str) -> tuple[list[Any], dict[str, Any]]:
+    """A run's events, each of which is of the vocabulary, and its final state."""
+    events, state = [], {}
+    async for mode, item in graph.astream(
+        {"source": str(source)}, config(thread), stream_mode=["custom", "values"]
+    ):
+        if mode == "custom":
+            assert parse_event(item).model_dump() == item
+            events.append(item)
+        else:
+            state = item
+    return events, state
 
 
 async def test_model_bad_calls_are_answered_not_fatal(scripted_graph: Any, repo: Repo) -> None:
@@ -114,7 +138,7 @@ async def test_model_endpoint_down_stops_the_run_which_goes_on_when_it_is_back(
     script.status = 200
     state = await graph.ainvoke(None, config("model-down"))
     assert state["report"]["status"] == "verified"
-    assert len(script.requests) == before + 3  # two of the coder, one of the reviewer
+    assert len(script.requests) == before + 4  # three of the coder, one of them empty
     told = [message.text for message in state["messages"] if message.type == "human"]
     assert told[1:] == [CUT, EMPTY]
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from scripted_stream import REFUSAL, Streaming, events_of
+
 Answer = dict[str, Any]
 
 
@@ -36,6 +38,7 @@ class Script:
     """Failures before the first answer: each a `status`, and `headers` where it has some."""
     status: int = 200
     counts_tokens: bool = True
+    streaming: Streaming = "counted"
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, request: dict[str, Any]) -> Answer:
@@ -81,11 +84,17 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
             script.requests.append(request)
             failure = script.storm.pop(0) if script.storm else {"status": script.status}
-            if failure["status"] == 200:
+            streamed = request.get("stream") is True and script.streaming != "ignored"
+            if failure["status"] == 200 and streamed and script.streaming == "refused":
+                failure, body = {"status": 400}, REFUSAL
+            elif failure["status"] == 200:
                 number = sum(m["role"] == "assistant" for m in request["messages"])
                 body = completion(script.answer(request), number)
                 if not script.counts_tokens:
                     del body["usage"]
+                if streamed:
+                    self._stream(body)
+                    return
             else:
                 body = {"error": {"message": "scripted failure", "type": "scripted"}}
             data = json.dumps(body).encode()
@@ -97,6 +106,14 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
             self.send_header("connection", "close")  # so that no client socket outlives its test
             self.end_headers()
             self.wfile.write(data)
+
+        def _stream(self, body: dict[str, Any]) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("connection", "close")
+            self.end_headers()
+            for event in events_of(body, script.streaming):
+                self.wfile.write(event)
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

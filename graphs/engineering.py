@@ -69,7 +69,7 @@ def make_graph(
         builder.add_node(question.__name__, node(services, question))
     builder.add_edge(START, "prepare")
     builder.add_edge("prepare", "planner")
-    builder.add_edge("planner", "approval")
+    builder.add_conditional_edges("planner", routing.after_planner)
     builder.add_conditional_edges("approval", routing.after_approval)
     builder.add_conditional_edges("coder", routing.after_coder)
     builder.add_conditional_edges("act", routing.after_act)

@@ -11,6 +11,11 @@ Decision = Literal["coder", "budget"]
 """The coder decides; whether it may, where something is used up, is a question of its own."""
 
 
+def after_planner(state: State) -> Literal["approval", "impossible"]:
+    """A task that cannot be done is no plan to approve."""
+    return "impossible" if state["gave_up"] else "approval"
+
+
 def after_approval(state: State) -> Literal[Decision, "deliver"]:
     """A rejected plan is delivered as it is."""
     return "deliver" if state["gave_up"] else _decision(state)

@@ -24,11 +24,13 @@ from nodes.answers import CUT, EMPTY, refusal, trouble
 from nodes.budgets import seconds_left
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
-from nodes.state import State
+from nodes.plans import in_lines, told
+from nodes.state import Plan, State
 from tools.analysis import MAP_TOKENS, Evidence, failing_test, known_analysis
 from tools.engine import Fix, RepairResult, repair
 from tools.protection import PROTECTED_GLOBS
 from tools.pytest_run import pytest_arguments
+from tools.toolbox import tool_schemas
 
 STEPS = 60
 """Decisions of a model within one attempt."""
@@ -54,10 +56,9 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
     conversation: list[BaseMessage] = [*state.get("messages", []), *opening]
     answer, usage = await ask(
         step,
-        model,
+        model.bind_tools(tool_schemas()),
         [PROMPTS["coder"], *conversation],
         attempt=state["attempt"],
-        with_tools=True,
     )
     for call in answer.tool_calls:
         step.emit(events.Call(id=call["id"] or "", name=call["name"], args=call["args"]))
@@ -84,10 +85,15 @@ async def _opening(state: State, step: Step) -> list[BaseMessage]:
         *(RemoveMessage(id=str(message.id)) for message in state.get("messages", [])),
         HumanMessage(
             f"Goal: {plan['goal']}\n\nPlanner's notes:\n{plan['notes'] or 'none'}\n\n"
-            f"Failing tests:\n{targets}\n\n"
+            f"{_steps(plan)}Failing tests:\n{targets}\n\n"
             f"Repository map, likeliest files first:\n{await step.record(_map, state, step)}"
         ),
     ]
+
+
+def _steps(plan: Plan) -> str:
+    lines = [told(*part) for part in in_lines(plan)]
+    return "Plan:\n{}\n\n".format("\n".join(lines)) if lines else ""
 
 
 def _map(state: State, step: Step) -> str:
@@ -121,7 +127,7 @@ async def _search(state: State, step: Step) -> Update:
         "test_args": pytest_arguments(state.get("tests", "")),
         "budget_s": budget_s,
         "max_candidates": step.settings.repair_candidates,
-        "protect": PROTECTED_GLOBS,
+        "protect": [*PROTECTED_GLOBS, *_patterns(state["plan"])],
     }
     result = await step.once(
         [bounds, state["attempt"]],
@@ -142,6 +148,11 @@ async def _search(state: State, step: Step) -> Update:
         reason = result.message or f"no patch found among {result.tried} candidates tried"
         update["gave_up"] = f"offline engine: {reason}"
     return update
+
+
+def _patterns(plan: Plan) -> list[str]:
+    """What the plan protects as patterns: a name stands for a file and for all in a folder."""
+    return [pattern for name in plan.get("protected", []) for pattern in (name, f"{name}/*")]
 
 
 def _decision(result: RepairResult, tree: str, attempt: int) -> AIMessage:

@@ -42,6 +42,8 @@ class Services:
     """Makes the model of a name; None stands for the offline engine."""
     plain_models: set[str] = field(default_factory=set)
     """Models whose endpoint does not stream as it is asked to."""
+    forms: dict[str, str] = field(default_factory=dict)
+    """By the name of a model: the form of request that its endpoint was found to take."""
 
 
 class Step:

@@ -2,9 +2,7 @@
 
 from nodes import events
 from nodes.context import Step, Update
-from nodes.state import Candidate, Finding, Report, State, Usage, Verdict
-
-NO_USAGE = Usage(calls=0, input_tokens=0, output_tokens=0)
+from nodes.state import NO_USAGE, Candidate, Finding, Report, State, Verdict
 
 
 async def deliver(state: State, step: Step) -> Update:

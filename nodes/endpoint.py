@@ -21,8 +21,11 @@ TRIES = 8
 BACKOFF = wait_exponential_jitter(initial=1, max=60, jitter=1)
 """Seconds until the next try where the endpoint does not say."""
 
-BUSY = frozenset({408, 409, 425, 429, *range(500, 600)})
+BUSY = frozenset({408, 409, 425, 429, *range(500, 600)} - {501})
 """Statuses of a failure that may pass."""
+
+NO_ENDPOINT = "no endpoints found"
+"""How a router says in a 404 that it knows the model, but nobody who takes this form of request."""
 
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "exceeded your current quota")
 """How a 429 says that waiting will not help."""
@@ -66,7 +69,7 @@ def _refusal(error: Exception, status: int) -> ModelError:
         busy = ModelUnavailableError(text, hint="resume when it is up, or use another endpoint")
         busy.wait_s = retry_after(getattr(getattr(error, "response", None), "headers", {}))
         return busy
-    if status in HINTS:
+    if status in HINTS and NO_ENDPOINT not in text.lower():
         return ModelError(text, hint=HINTS[status])
     hint = "see whether the model takes tools" if "tool" in text else "check --model"
     if "max_tokens" in text or "max_completion_tokens" in text or "context length" in text:

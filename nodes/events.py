@@ -187,11 +187,18 @@ class Baseline(Event):
 
 
 class Planned(Event):
-    """What is to be done."""
+    """What is to be done; bounded by `nodes.plans`."""
+
+    model_config = ConfigDict(extra="ignore")
 
     event: Literal["plan"] = "plan"
     goal: Text
     suspects: Lines
+    steps: list[dict[str, Any]] = []
+    """Each with `what` and `files`."""
+    tests: Lines = []
+    risks: Lines = []
+    protected: Lines = []
 
 
 class Tokens(Event):

@@ -5,7 +5,7 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable
 from pydantic import SecretStr
@@ -25,7 +25,6 @@ from nodes.state import Usage
 from nodes.streaming import answer_of
 from tools.errors import ModelUnavailableError, UsageError
 from tools.settings import NO_MODEL, Settings
-from tools.toolbox import tool_schemas
 
 
 def _prompt(role: str) -> SystemMessage:
@@ -71,13 +70,12 @@ def make_model(settings: Settings, name: str) -> BaseChatModel | None:
 
 async def ask(
     step: Step,
-    model: BaseChatModel,
+    model: Runnable[LanguageModelInput, AIMessage],
     messages: list[BaseMessage],
     *,
     attempt: int = 0,
-    with_tools: bool = False,
 ) -> tuple[AIMessage, Usage]:
-    """Ask the model once; with tools it may answer with calls of the toolbox.
+    """Ask the model once, with whatever is bound to it: tools, a form of answer.
 
     While the endpoint is busy or down the request is sent again, with a `waiting` event before
     each pause, `TRIES` times within `model_patience_s`. What the answer consumed is written to
@@ -88,7 +86,6 @@ async def ask(
         ModelRequestError: it does not take this request; one of another form it may take.
         ModelError: it refuses the key, does not know the model, or wants money first.
     """
-    runnable = model.bind_tools(tool_schemas()) if with_tools else model
     settings = step.settings
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(ModelUnavailableError),
@@ -97,7 +94,7 @@ async def ask(
         before_sleep=partial(_say_waiting, step),
         reraise=True,
     )
-    answer: AIMessage = await retrying(_call, step, runnable, messages)
+    answer: AIMessage = await retrying(_call, step, model, messages)
     call = kept(answer)
     return call, await _counted(step, answer, str(call.id), attempt)
 

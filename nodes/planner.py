@@ -1,12 +1,12 @@
 """Planner: analyses the repository, runs its tests as they are, and says what is to be done."""
 
-from langchain_core.messages import HumanMessage
-
 from nodes import events
 from nodes.budgets import model_budget
 from nodes.context import Step, Update
-from nodes.models import PROMPTS, ask
-from nodes.state import Plan, State, Usage
+from nodes.models import PROMPTS
+from nodes.plans import NOTES, SUSPECTS, PlanReply, clipped, named_files, planned
+from nodes.state import LISTED_TESTS, Plan, State, Usage
+from nodes.structured import Reply, ask_for
 from nodes.testing import BASELINE, baseline_bytes, record_run, run_suite
 from tools.analysis import (
     MAP_TOKENS,
@@ -17,11 +17,10 @@ from tools.analysis import (
     failing_test,
     known_analysis,
 )
+from tools.desktop import Desktop
 from tools.errors import EnvironmentFaultError, UsageError
 from tools.pytest_run import TestRun
-
-SUSPECTS = 8
-"""Files a plan names at most."""
+from tools.repository import existing
 
 FAILURES = 20
 """Failing tests whose messages are looked at for where the fault is."""
@@ -42,11 +41,14 @@ async def planner(state: State, step: Step) -> Update:
     update: Update = {"baseline": baseline}
     if model is not None and not model_budget(state):
         shown = await step.record(analysis.map, ranking, tokens=MAP_TOKENS)
-        question = HumanMessage(_question(plan, run, shown))
-        notes, usage = await ask(step, model, [PROMPTS["planner"], question])
-        _refuse_uncounted(state, usage)
-        plan["notes"], update["usage"] = str(notes.text)[:4000], usage
-    step.emit(events.Planned(goal=plan["goal"], suspects=plan["suspects"]))
+        question = _question(plan, run, shown)
+        reply = await ask_for(step, state, model, PROMPTS["planner"], question, PlanReply)
+        _refuse_uncounted(state, reply.usage)
+        update["usage"] = reply.usage
+        plan = await _planned(plan, reply, state, desktop)
+        if reply.value and reply.value.impossible:
+            update["gave_up"] = f"the planner says: {reply.value.impossible}"
+    step.emit(events.Planned.model_validate(plan))
     # last, so that a failure before it leaves no snapshot that nothing names
     return {**update, "plan": plan, "base_snapshot": await step.snapshot(desktop)}
 
@@ -111,7 +113,16 @@ def _plan(task: str, run: TestRun, analysis: Analysis, ranking: Ranking) -> Plan
     count = len(run.failing)
     goal = task or f"make {count} failing test{'s' if count != 1 else ''} pass, break none"
     suspects = [analysis.corpus.paths[number] for number in ranking.suspects[:SUSPECTS]]
-    return Plan(goal=goal, targets=run.failing[:200], suspects=suspects, notes="")
+    return Plan(goal=goal, targets=run.failing[:LISTED_TESTS], suspects=suspects, notes="")
+
+
+async def _planned(plan: Plan, reply: Reply[PlanReply], state: State, desktop: Desktop) -> Plan:
+    """The plan with what the model said; as it was, with its words, where they are no plan."""
+    if reply.value is None:
+        note = f"The model's answer was no plan: {reply.problem}"
+        return {**plan, "notes": clipped(f"{note}\n\n{reply.text}", NOTES)}
+    named = named_files(reply.value)
+    return planned(plan, reply.value, await existing(desktop, state["base"]["commit"], named))
 
 
 def _question(plan: Plan, run: TestRun, map_: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from nodes import events
 from nodes.budgets import in_words, reached, tokens_used
 from nodes.context import Step, Update
+from nodes.plans import EditedPlan, with_goal
 from nodes.state import State
 from tools.settings import NO_MODEL
 
@@ -53,10 +54,13 @@ class PlanAnswer(Answer):
         "approve": "start work",
         "reject": "end the run",
         "another goal in words": "work on that instead",
-    }
+        '{"answer": "edit", "plan": {"steps": ["what to do"], "protected": ["a/file.py"]}}':
+            "work on the plan with these parts replaced",
+    }  # fmt: skip
 
-    answer: Literal["approve", "reject", "change"]
+    answer: Literal["approve", "reject", "change", "edit"]
     goal: str = Field("", max_length=TEXT_LIMIT, description="the new goal, with `change`")
+    plan: EditedPlan | None = Field(None, description="the parts to replace, with `edit`")
 
     @classmethod
     def read_words(cls, words: str) -> dict[str, Any]:
@@ -68,6 +72,8 @@ class PlanAnswer(Answer):
     def _goal_given(self) -> "PlanAnswer":
         if self.answer == "change" and not self.goal:
             raise ValueError("a change of plan needs a goal in words")
+        if (self.answer == "edit") != bool(self.plan and self.plan.model_fields_set):
+            raise ValueError("parts of the plan go with the answer `edit`, and it needs some")
         return self
 
 
@@ -142,8 +148,10 @@ async def approval(state: State, step: Step) -> Update:
         case "reject":
             return {"gave_up": "the plan was rejected"}
         case _:
-            step.emit(events.Planned(goal=given.goal, suspects=plan["suspects"]))
-            return {"plan": {**plan, "goal": given.goal}, "task": given.goal}
+            changed = given.plan.applied(plan) if given.plan else with_goal(plan, given.goal)
+            step.emit(events.Planned.model_validate(changed))
+            is_new_goal = changed["goal"] != plan["goal"]
+            return {"plan": changed} | ({"task": changed["goal"]} if is_new_goal else {})
 
 
 async def impossible(state: State, step: Step) -> Update:

@@ -4,7 +4,7 @@ Logs, patches and repository contents stay in the desktop or the ledger (law 7).
 """
 
 import operator
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AnyMessage
 
@@ -37,13 +37,29 @@ class TestSummary(TypedDict):
     seconds: float
 
 
+class PlanStep(TypedDict):
+    """One thing to do, and the files it is about; at most 300 characters, 10 files."""
+
+    what: str
+    files: list[str]
+
+
 class Plan(TypedDict):
-    """What is to be done: the tests that must turn, the files to look at first, notes."""
+    """What is to be done. Bounded by `nodes.plans`; older checkpoints lack what is not required."""
 
     goal: str
     targets: list[str]
+    """The failing tests that must turn."""
     suspects: list[str]
+    """Files to look at first."""
     notes: str
+    """What is probably wrong, in words."""
+    steps: NotRequired[list[PlanStep]]
+    tests: NotRequired[list[str]]
+    """Behaviour for which tests are to be added, or whatever they are called."""
+    risks: NotRequired[list[str]]
+    protected: NotRequired[list[str]]
+    """Files, folders or patterns that must not change, beside tests and their configuration."""
 
 
 class Finding(TypedDict):
@@ -84,6 +100,8 @@ class Usage(TypedDict):
     input_tokens: int
     output_tokens: int
 
+
+NO_USAGE = Usage(calls=0, input_tokens=0, output_tokens=0)
 
 Budget = Literal["", "attempts", "tokens", "seconds"]
 """What a run may use up."""

@@ -1,6 +1,8 @@
 """A model's answer, told while it arrives."""
 
+import json
 import time
+from typing import cast
 
 from langchain_core.exceptions import ModelConnectionError
 from langchain_core.language_models import LanguageModelInput
@@ -8,6 +10,8 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
+    InvalidToolCall,
+    ToolCall,
     message_chunk_to_message,
 )
 from langchain_core.messages.ai import add_ai_message_chunks, add_usage
@@ -89,8 +93,31 @@ async def _streamed(step: Step, model: Model, messages: list[BaseMessage]) -> AI
     whole = add_ai_message_chunks(*chunks)
     if _is_openai(whole) and not (whole.response_metadata.keys() & {"finish_reason", "status"}):
         raise ModelConnectionError("the answer broke off")
-    answer = message_chunk_to_message(whole)
-    return answer if isinstance(answer, AIMessage) else None
+    return joined(whole)
+
+
+def joined(whole: AIMessageChunk) -> AIMessage:
+    """The answer that all pieces make; a call whose arguments broke off is invalid.
+
+    langchain would complete them, so that half a file is written.
+    """
+    valid, invalid = [], []
+    for call in whole.tool_call_chunks:
+        name, text = call["name"] or "", call["args"] or "{}"
+        try:
+            args = json.loads(text, strict=False)
+        except (ValueError, RecursionError):
+            args = None
+        if isinstance(args, dict):
+            valid.append(ToolCall(type="tool_call", name=name, args=args, id=call["id"]))
+        else:
+            invalid.append(
+                InvalidToolCall(
+                    type="invalid_tool_call", name=name, args=text, id=call["id"], error=None
+                )
+            )
+    answer = cast("AIMessage", message_chunk_to_message(whole))
+    return answer.model_copy(update={"tool_calls": valid, "invalid_tool_calls": invalid})
 
 
 class _Pieces:

@@ -64,7 +64,8 @@ async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding
         except ToolError as error:
             return _refused(state, [f"the patch does not apply to the base: {error}"])
         digest = await step.record(step.services.ledger.save_patch, patch.text)
-        tampering = violations(patch.files, baseline.collected)
+        protected = state["plan"].get("protected", [])
+        tampering = violations(patch.files, baseline.collected, protected)
         if tampering:
             refused, _ = _refused(state, tampering)
             return {**refused, "patch": digest, "files": _listed(patch)}, []

@@ -8,6 +8,8 @@ from typing import Any, Self, TextIO, cast
 from rich.console import Console
 from rich.markup import escape
 
+from nodes.plans import in_lines, told
+from nodes.state import Plan
 from sentient.sentences import called, included, judged, planned
 from sentient.streams import Forgiving
 from sentient.text import plural, printable
@@ -96,6 +98,8 @@ class Progress:
 
     def _on_plan(self, event: dict[str, Any]) -> None:
         self._say("planner", f"plan: {planned(event['goal'], event['suspects'])}")
+        for part in in_lines(cast("Plan", event)):
+            self._say("planner", told(*part))
         self._busy(WORKING["coder"])
 
     def _on_answered(self, event: dict[str, Any]) -> None:

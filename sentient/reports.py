@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from nodes.state import Report, State
+from nodes.plans import STEPS, in_lines, told
+from nodes.state import Plan, Report, State
 from sentient.answers import commands
 from sentient.doctor import Check
 from sentient.endings import Ending
@@ -45,6 +46,7 @@ def as_json(ending: Ending, patch: str) -> dict[str, Any]:
         data["resume_with"] = f"sentient resume {ending.thread}"
     if report is not None:
         data |= {**report, "patch_sha256": report["patch"], "patch": patch}
+        data["plan"] = ending.state.get("plan")
     return data
 
 
@@ -78,12 +80,8 @@ def print_ending(ending: Ending, patch: str, console: Console, *, applied: str =
 def _print_question(ending: Ending, console: Console) -> None:
     question = ending.question
     console.print(f"[bold]{escape(printable(question['question']))}[/bold]")
-    plan = question.get("plan", {})
-    if plan:
-        _print_list(console, "goal", [plan["goal"]])
-        _print_list(console, "look at", plan["suspects"])
-    if plan.get("notes"):
-        console.print(escape(printable(plan["notes"])))
+    if "plan" in question:
+        _print_plan(question["plan"], console)
     if question.get("reason"):
         _print_list(console, "reason", [question["reason"]])
     if question.get("reads_hints") is False:
@@ -92,6 +90,16 @@ def _print_question(ending: Ending, console: Console) -> None:
     console.print("\nanswer with one of:")
     for command, meaning in commands(ending.thread, question).items():
         console.print(f"  {escape(printable(command))}\n      [dim]{escape(meaning)}[/dim]")
+
+
+def _print_plan(plan: Plan, console: Console) -> None:
+    _print_list(console, "goal", [plan["goal"]])
+    _print_list(console, "look at", plan["suspects"])
+    parts = list(in_lines(plan))
+    for label in dict(parts):
+        _print_list(console, label, [line for name, line in parts if name == label], STEPS)
+    if plan["notes"]:
+        console.print(escape(printable(plan["notes"])))
 
 
 def _print_report(thread: str, state: State, patch: str, console: Console, applied: str) -> None:
@@ -103,6 +111,8 @@ def _print_report(thread: str, state: State, patch: str, console: Console, appli
     if base and base["uncommitted"]:
         changes = plural(base["uncommitted"], "uncommitted change")
         console.print(f"  base      includes {changes} of your folder")
+    if "plan" in state:
+        _print_list(console, "plan", [told(*part) for part in in_lines(state["plan"])])
     for file in report["files"]:
         path = escape(printable(file["path"]))
         console.print(f"  changed   {path}  [green]+{file['added']}[/] [red]-{file['removed']}[/]")

@@ -1,7 +1,7 @@
 """What a coder may not change: tests, their configuration, and what steers a test run."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
@@ -54,14 +54,28 @@ def is_protected(path: str) -> bool:
     return is_test_code(path) or is_configuration(path)
 
 
-def violations(files: Iterable[ChangedFile], collected: Iterable[str] = ()) -> list[str]:
+def covers(pattern: str, path: str) -> bool:
+    """Whether a path is what a pattern names: a file, something in a folder, or what it matches."""
+    return fnmatch(path, pattern) or path.startswith(f"{pattern}/")
+
+
+def violations(
+    files: Iterable[ChangedFile], collected: Iterable[str] = (), planned: Sequence[str] = ()
+) -> list[str]:
     """Say, a line each, which protected files a patch touches; new test files are welcome.
 
     `collected` are test ids of the base: the files they are in are protected by any name.
+    `planned` are the files, folders and patterns that the plan protects.
     """
     verbs = {"A": "adds", "M": "changes", "D": "deletes"}
     in_use = {test.split("::", 1)[0] for test in collected}
-    return [
+    files = list(files)
+    by_plan = [
+        f"{verbs.get(file.status, 'changes')} {file.path}, which the plan protects"
+        for file in files
+        if any(covers(pattern, file.path) for pattern in planned)
+    ]
+    return by_plan + [
         f"{verbs.get(file.status, 'changes')} the protected file {file.path}"
         for file in files
         if is_configuration(file.path)

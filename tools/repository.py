@@ -1,11 +1,13 @@
 """The repository inside the desktop: unpacked, made a git repository with one base commit."""
 
 import json
+from collections.abc import Iterable
 
 from pydantic import BaseModel
 
 from tools.desktop import Desktop
-from tools.errors import UsageError
+from tools.errors import ToolError, UsageError
+from tools.files import inside
 from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
 from tools.source import Packed
 
@@ -46,3 +48,19 @@ async def install_repository(desktop: Desktop, packed: Packed) -> Repository:
         reason = execution.stderr.strip().splitlines() or ["no reason given"]
         raise UsageError(f"cannot unpack {packed.name}: {reason[-1]}")
     return Repository(name=packed.name, **json.loads(execution.stdout.splitlines()[-1]))
+
+
+async def existing(desktop: Desktop, commit: str, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that are files or folders of a commit, by the desktop's word."""
+    wanted = [path for path in paths if _is_inside(path)]
+    command = ["ls-tree", "-z", "--name-only", "--full-tree", commit, "--", *wanted]
+    listing = await desktop.exec("git", ["-C", REPO, *command]) if wanted else None
+    found = set(listing.stdout.split("\0")) if listing and listing.ok else set()
+    return found.intersection(wanted)
+
+
+def _is_inside(path: str) -> bool:
+    try:
+        return bool(inside(path)) and "\0" not in path
+    except ToolError:
+        return False

@@ -4,6 +4,7 @@ import uuid
 
 from langchain_core.messages import HumanMessage
 
+from nodes.plans import with_goal
 from nodes.state import State
 from sentient.past.timeline import Moment, Timeline
 from tools.errors import UsageError
@@ -27,7 +28,7 @@ def with_task(values: State, task: str, timeline: Timeline, moment: Moment) -> S
         )
     changed: State = {**values, "task": task}
     if "plan" in values:
-        changed["plan"] = {**values["plan"], "goal": task}
+        changed["plan"] = with_goal(values["plan"], task)
     if values.get("attempt") and values.get("messages"):
         told = HumanMessage(f"The task is now: {task}", id=str(uuid.uuid4()))
         changed["messages"] = [*values["messages"], told]

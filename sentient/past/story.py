@@ -6,10 +6,12 @@ execution contributed, also where later ones replaced it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from nodes.plans import in_lines
+from nodes.state import Plan
 from sentient.past.timeline import Moment, Timeline
 from sentient.sentences import called, included, judged, planned
 from sentient.text import plural
@@ -98,6 +100,8 @@ def _baseline(run: dict[str, Any]) -> Said:
 
 def _plan(plan: dict[str, Any]) -> Said:
     yield "plan", planned(_quoted(plan["goal"]), plan["suspects"]), ""
+    for label, line in in_lines(cast("Plan", plan)):
+        yield label, _quoted(line), ""
 
 
 def _messages(messages: Any) -> Said:

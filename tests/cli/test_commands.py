@@ -147,15 +147,24 @@ def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> Non
     assert sentient("show", "asks").stdout == waiting.stdout
     assert sentient("resume", "asks").returncode == 5
     assert "waiting: plan" in sentient("threads").stdout
-    for wrong in (" ", "", "{", '{"answer": "perhaps"}', '{"answer": "change"}', "{}"):
+    for wrong in (" ", "", "{", '{"answer": "perhaps"}', '{"answer": "edit"}', "{}"):
         refused = sentient("resume", "asks", "--answer", wrong)
         assert refused.returncode == 2, wrong
         [line] = refused.stderr.splitlines()
         assert "allowed: 'approve', 'reject', 'another goal in words'" in line
     shown = json.loads(sentient("show", "asks", "--json").stdout)
     assert (shown["status"], shown["question"]["kind"]) == ("waiting", "plan")
-    assert shown["answer_schema"]["properties"]["answer"]["enum"] == ["approve", "reject", "change"]
-    assert sentient("resume", "asks", "--answer", '{"answer": "approve"}').returncode == 0
+    schema = shown["answer_schema"]["properties"]
+    assert schema["answer"]["enum"] == ["approve", "reject", "change", "edit"]
+    edited = {"goal": "repair it", "steps": ["divide by the count"], "protected": ["docs"]}
+    bad = json.dumps({"answer": "edit", "plan": {**edited, "protected": ["../x"]}})
+    refused = sentient("resume", "asks", "--answer", bad)
+    assert (refused.returncode, "plan.protected.0" in refused.stderr) == (2, True)
+    answer = json.dumps({"answer": "edit", "plan": edited})
+    done = sentient("resume", "asks", "--answer", answer)
+    assert done.returncode == 0, done.stderr
+    assert "plan: repair it; first in calc.py" in done.stderr
+    assert "  plan      1. divide by the count\n            protected: docs" in done.stdout
     late = sentient("resume", "asks", "--answer", "approve")
     assert (late.returncode, "asks no question now" in late.stderr) == (2, True)
 

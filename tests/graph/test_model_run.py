@@ -1,11 +1,13 @@
 """The whole graph with a model (scripted, over HTTP): its loop, its cheats, its failures."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import Repo
+from langgraph.types import Command
+from samples import CALCULATOR, Repo
 from scripted_model import Script, call, say
 
 from nodes.answers import CUT, EMPTY
@@ -105,6 +107,51 @@ async def test_model_impossible_task_is_unsolved_and_says_so(
     state = await scripted_graph(script).ainvoke({"source": str(repo())}, config("model-no"))
     assert state["report"]["status"] == "unsolved"
     assert state["report"]["summary"] == "the coder says: the tests contradict it"
+
+
+PLAN = {
+    "diagnosis": "off by one",
+    "steps": [{"what": "divide by the count", "files": ["calc.py", "gone.py"]}],
+    "protected": ["notes.txt", "calc.py", "../x"],
+}
+
+
+async def test_model_plan_is_validated_told_to_the_coder_and_enforced(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(
+        planner=json.dumps(PLAN),
+        coder=[
+            call("create_file", path="notes.txt", content="changed"),
+            GOOD,
+            DONE,
+            call("create_file", path="notes.txt", content="kept"),
+            DONE,
+        ],
+    )
+    source = repo({**CALCULATOR, "notes.txt": "kept"})
+    state = await scripted_graph(script).ainvoke({"source": str(source)}, config("model-plan"))
+    assert state["plan"]["steps"] == [{"what": "divide by the count", "files": ["calc.py"]}]
+    assert state["plan"]["protected"] == ["notes.txt"]
+    assert state["plan"]["notes"] == "off by one\nNot in the repository: ../x, gone.py"
+    told = [message.text for message in state["messages"] if message.type == "human"]
+    assert "1. divide by the count (calc.py)\nprotected: notes.txt\n" in told[0]
+    assert "changes notes.txt, which the plan protects" in told[1]
+    assert state["report"]["status"] == "verified"
+
+
+async def test_model_plan_impossible_is_asked_and_a_person_may_insist(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    no = {"steps": [], "impossible": "the tests contradict each other"}
+    graph = scripted_graph(Script(planner=json.dumps(no), coder=[GOOD, DONE]))
+    await graph.ainvoke({"source": str(repo()), "ask": True, "approve": True}, config("plan-no"))
+    [asked] = (await graph.aget_state(config("plan-no"))).interrupts
+    reason = "the planner says: the tests contradict each other"
+    assert (asked.value["kind"], asked.value["reason"]) == ("impossible", reason)
+    answer = {"answer": "retry", "hint": "they do not"}
+    state = await graph.ainvoke(Command(resume=answer), config("plan-no"))
+    assert state["report"]["status"] == "verified"
 
 
 async def test_model_review_rejection_sends_the_work_back(scripted_graph: Any, repo: Repo) -> None:

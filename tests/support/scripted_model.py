@@ -32,8 +32,8 @@ class Script:
     """What each role answers; the last coder answer is repeated."""
 
     coder: Sequence[Answer] = ()
-    planner: str = "Scripted notes: look at the failing function."
-    reviewer: str = "ACCEPT"
+    planner: str | Answer = '{"diagnosis": "scripted: look at the failing function", "steps": []}'
+    reviewer: str | Answer = "ACCEPT"
     storm: list[Answer] = field(default_factory=list)
     """Failures before the first answer: each a `status`, and `headers` where it has some."""
     status: int = 200
@@ -45,9 +45,9 @@ class Script:
         messages = request["messages"]
         system = str(messages[0]["content"])
         if system.startswith("You plan"):
-            return say(self.planner)
+            return self.planner if isinstance(self.planner, dict) else say(self.planner)
         if system.startswith("You review"):
-            return say(self.reviewer)
+            return self.reviewer if isinstance(self.reviewer, dict) else say(self.reviewer)
         given = sum(message["role"] == "assistant" for message in messages)
         return self.coder[min(given, len(self.coder) - 1)]
 

@@ -69,6 +69,13 @@ def test_bad_request_says_what_may_be_wrong_with_it(message: str, hint: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("status", "message"), [(501, "no"), (404, "No endpoints found that support tool use")]
+)
+def test_form_that_nobody_takes_is_a_bad_request(status: int, message: str) -> None:
+    assert type(as_model_error(Refused(status, message))) is ModelRequestError
+
+
+@pytest.mark.parametrize(
     "broken", [TypeError("null value for 'choices'"), KeyError("message"), openai.OpenAIError("x")]
 )
 def test_what_is_no_answer_may_pass_and_names_the_endpoint(broken: Exception) -> None:

@@ -25,6 +25,11 @@ def verdict(passed: bool) -> Verdict:
     )
 
 
+def test_after_planner_impossible_task_is_no_plan_to_approve() -> None:
+    assert routing.after_planner(state()) == "approval"
+    assert routing.after_planner(state(gave_up="the tests contradict it")) == "impossible"
+
+
 def test_after_approval_rejected_plan_is_delivered() -> None:
     assert routing.after_approval(state()) == "coder"
     assert routing.after_approval(state(gave_up="rejected")) == "deliver"

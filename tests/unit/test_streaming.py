@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from langchain_core.exceptions import ModelConnectionError
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.messages.tool import tool_call_chunk
 from scripted_model import Script, call, say, scripted_model
 from scripted_stream import Streaming
 
 from nodes.models import make_model
-from nodes.streaming import answer_of
+from nodes.streaming import answer_of, joined
 from tools.settings import Settings
 
 WORDS = "A plan in words: ünïcode, and so on."
@@ -67,3 +69,20 @@ async def test_answer_that_is_a_refusal_is_not_lost(tmp_path: Path) -> None:
     assert answer.usage_metadata is not None
     assert answer.usage_metadata["total_tokens"] == 30
     assert [request.get("stream", False) for request in script.requests] == [True, False]
+
+
+@pytest.mark.parametrize("cut", range(1, 36, 5))
+def test_joined_call_that_broke_off_is_invalid_wherever_it_did(cut: int) -> None:
+    whole = '{"path": "a.py", "content": "x = 1"}'
+    pieces = [
+        AIMessageChunk("", tool_call_chunks=[tool_call_chunk(name=name, args=args, id=id, index=0)])
+        for name, args, id in (("create_file", "", "1"), (None, whole[:cut], None))
+    ]
+    last = AIMessageChunk("", response_metadata={"finish_reason": "length"}, chunk_position="last")
+    answer = joined(add_ai_message_chunks(*pieces, last))
+    assert answer.tool_calls == []
+    assert [call["args"] for call in answer.invalid_tool_calls] == [whole[:cut]]
+    rest = AIMessageChunk("", tool_call_chunks=[tool_call_chunk(args=whole[cut:], index=0)])
+    answer = joined(add_ai_message_chunks(*pieces, rest, last))
+    assert [call["args"]["content"] for call in answer.tool_calls] == ["x = 1"]
+    assert answer.response_metadata["finish_reason"] == "length"

@@ -1,0 +1,222 @@
+"""Structured answers: every form of request and every kind of malformed answer, over HTTP."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, SystemMessage
+from langchain_openai import ChatOpenAI
+from langgraph.graph import StateGraph
+from pydantic import BaseModel
+from scripted_model import call, completion, say
+from scripted_stream import events_of
+
+from graphs.engineering import make_services
+from nodes.context import Step, node
+from nodes.state import State
+from nodes.structured import FORMS, Reply, ask_for, objects_in, read_answer
+from tools.errors import ModelRequestError
+from tools.settings import Settings
+
+GOOD = '{"word": "yes", "numbers": [1]}'
+
+
+class Shape(BaseModel):
+    """What is asked for."""
+
+    word: str
+    numbers: list[int]
+
+
+def form_of(request: dict[str, Any]) -> str:
+    """Which form a request has, told from what the endpoint sees."""
+    if "tools" in request:
+        return "function_calling"
+    kind = request.get("response_format", {}).get("type", "words")
+    return "json_mode" if kind == "json_object" else str(kind)
+
+
+class Endpoint:
+    """Refuses some forms, and answers the others from a list whose last item is repeated."""
+
+    def __init__(self, *answers: dict[str, Any], refuses: tuple[str, ...] = ()) -> None:
+        self.answers, self.refuses = list(answers), refuses
+        self.requests: list[dict[str, Any]] = []
+
+    @property
+    def forms(self) -> list[str]:
+        return [form_of(request) for request in self.requests]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(json.loads(request.content))
+        if self.forms[-1] in self.refuses:
+            return httpx.Response(400, json={"error": {"message": "not supported here"}})
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        body = completion(answer, len(self.requests))
+        if self.requests[-1].get("stream"):
+            return httpx.Response(200, content=b"".join(events_of(body, "counted")))
+        return httpx.Response(200, json=body)
+
+
+@pytest.fixture
+async def asked(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+    """Asks an endpoint for a shape, in a node of a graph, `times` times in one process."""
+    clients: list[httpx.AsyncClient] = []
+
+    async def ask(
+        endpoint: Endpoint, times: int = 1, given: State | None = None
+    ) -> list[Reply[Shape]]:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(endpoint))
+        clients.append(client)
+        model = ChatOpenAI(
+            model="m",
+            base_url="http://model/v1",
+            api_key="k",
+            http_async_client=client,
+            max_retries=0,
+            stream_usage=True,
+        )
+        services = make_services(Settings(home=tmp_path, model="m"), lambda _: model)
+        replies: list[Reply[Shape]] = []
+
+        async def asking(state: State, step: Step) -> dict[str, Any]:
+            prompt = SystemMessage("You answer.")
+            words = {"YES": Shape(word="yes", numbers=[]), "NO": None}.get
+            replies.append(await ask_for(step, state, model, prompt, "Well?", Shape, words=words))
+            return {"usage": replies[-1].usage}
+
+        builder = StateGraph(State)
+        builder.add_node("asking", node(services, asking))
+        builder.set_entry_point("asking")
+        graph = builder.compile()
+        for _ in range(times):
+            await graph.ainvoke(given or {"owner": "asking"})
+        services.ledger.close()
+        return replies
+
+    yield ask
+    for client in clients:
+        await client.aclose()
+
+
+ANSWERS = {
+    "json_schema": say(GOOD),
+    "function_calling": call("Shape", word="yes", numbers=[1]),
+    "json_mode": say(GOOD),
+    "words": say(f"Sure! Here it is:\n```json\n{GOOD}\n```\nAnything else?"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_ask_for_refused_forms_are_tried_once_in_a_process(asked: Any, form: str) -> None:
+    refused = FORMS[: FORMS.index(form)]
+    endpoint = Endpoint(ANSWERS[form], refuses=refused)
+    first, second = await asked(endpoint, times=2)
+    assert first.value == second.value == Shape(word="yes", numbers=[1])
+    assert endpoint.forms == [*refused, form, form]
+    assert (first.usage["calls"], second.usage["calls"]) == (1, 1)
+    shape_is_told = '"numbers"' in endpoint.requests[-1]["messages"][-1]["content"]
+    assert shape_is_told == (form in {"json_mode", "words"})
+
+
+async def test_ask_for_schema_is_strict_and_complete(asked: Any) -> None:
+    endpoint = Endpoint(say(GOOD))
+    await asked(endpoint)
+    wanted = endpoint.requests[0]["response_format"]["json_schema"]
+    assert wanted["strict"] is True
+    assert wanted["schema"]["required"] == ["word", "numbers"]
+    assert wanted["schema"]["additionalProperties"] is False
+
+
+async def test_ask_for_everything_refused_is_an_error_and_nothing_is_remembered(
+    asked: Any,
+) -> None:
+    endpoint = Endpoint(say(GOOD), refuses=FORMS)
+    with pytest.raises(ModelRequestError, match="not supported here"):
+        await asked(endpoint)
+    assert endpoint.forms == list(FORMS)
+
+
+async def test_ask_for_malformed_answer_is_told_what_is_wrong_and_mended(asked: Any) -> None:
+    endpoint = Endpoint(say('{"word": "yes", "numbers": ["one"]}'), say(GOOD))
+    [reply] = await asked(endpoint)
+    assert reply.value == Shape(word="yes", numbers=[1])
+    assert reply.usage["calls"] == 2
+    roles = [message["role"] for message in endpoint.requests[1]["messages"]]
+    assert roles == ["system", "user", "assistant", "user"]
+    told = endpoint.requests[1]["messages"][-1]["content"]
+    assert "numbers.0: Input should be a valid integer" in told
+
+
+async def test_ask_for_never_readable_gives_up_after_three_calls_with_the_words(
+    asked: Any,
+) -> None:
+    endpoint = Endpoint(say("I would rather talk."))
+    [reply] = await asked(endpoint)
+    assert reply.value is None
+    assert (reply.usage["calls"], reply.text) == (3, "I would rather talk.")
+    assert reply.problem == "it holds no JSON object that can be read"
+
+
+async def test_ask_for_words_of_the_role_are_understood(asked: Any) -> None:
+    [reply] = await asked(Endpoint(say("<think>hm {</think>YES")))
+    assert reply.value == Shape(word="yes", numbers=[])
+    assert reply.usage["calls"] == 1
+
+
+async def test_ask_for_cut_off_answer_says_so(asked: Any) -> None:
+    endpoint = Endpoint({"text": GOOD[:-3], "ends": "length"}, say(GOOD))
+    [reply] = await asked(endpoint)
+    assert reply.value is not None
+    assert "cut off" in endpoint.requests[1]["messages"][-1]["content"]
+
+
+async def test_ask_for_arguments_that_are_no_json_are_told_and_mended(asked: Any) -> None:
+    bad = {"calls": [("Shape", "{word: yes")]}
+    endpoint = Endpoint(bad, ANSWERS["function_calling"], refuses=("json_schema",))
+    [reply] = await asked(endpoint)
+    assert reply.value is not None
+    assert "not valid JSON: {word: yes" in endpoint.requests[-1]["messages"][-1]["content"]
+
+
+async def test_ask_for_refusal_is_not_asked_again(asked: Any) -> None:
+    endpoint = Endpoint({"text": "", "refusal": "I will not"})
+    [reply] = await asked(endpoint)
+    assert reply.problem == "the model refuses: I will not"
+    assert [request["stream"] for request in endpoint.requests] == [True, False]
+
+
+async def test_ask_for_budget_used_up_in_between_is_not_exceeded(asked: Any) -> None:
+    endpoint = Endpoint(say("nonsense"))
+    [reply] = await asked(endpoint, given={"owner": "asking", "max_tokens": 30})
+    assert (reply.value, len(endpoint.requests)) == (None, 2)
+    assert reply.problem == "30 of 30 tokens are used up"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f"{{not this}} but {GOOD} and {{more",
+        f'{{"other": 1}}\n{GOOD}',
+        f"thinking... {{}} </think>{GOOD}",
+        f"<think>{{}}</think>{GOOD}<think>{{}}",
+        f"```\n{GOOD}\n```",
+        '{"word": "yes", "numbers": [1], "more": {"deep": [{}]}}',
+    ],
+)
+def test_read_answer_object_is_found_in_what_is_around_it(text: str) -> None:
+    assert read_answer(AIMessage(text), Shape) == Shape(word="yes", numbers=[1])
+
+
+@pytest.mark.parametrize("text", ["", "{" * 100_000, '{"a":' * 100_000, '{"word": "yes"}', "[1]"])
+def test_read_answer_hostile_text_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"JSON object|Field required"):
+        read_answer(AIMessage(text), Shape)
+
+
+def test_objects_in_are_the_outermost_ones() -> None:
+    assert list(objects_in('a {"b": {"c": 1}} {"d": 2} {"e"')) == [{"b": {"c": 1}}, {"d": 2}]

@@ -172,7 +172,7 @@ def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> Non
 def test_fix_not_solved_keeps_report_and_best_patch(sentient: Run, repo: Repo) -> None:
     test = "from calc import clamp, mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
     test += "\n\ndef test_impossible():\n    assert clamp(1, 2, 3) == object()\n"
-    env = {"SENTIENT_REPAIR_BUDGET_S": "3"}
+    env = {"SENTIENT_REPAIR_BUDGET_S": "30", "SENTIENT_REPAIR_CANDIDATES": "200"}
     source = repo({"calc.py": CALC, "test_calc.py": test})
     result = sentient("fix", str(source), "--thread", "partly", env=env)
     assert result.returncode == 3, result.stdout + result.stderr

@@ -100,16 +100,20 @@ def ended(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 COMPARING = ("sentient.past.compare:make_patch", ["diff", "ended", "--at", "latest"])
+OTHERS = [
+    COMPARING,
+    ("sentient.past.time_commands:read_timeline", ["history", "ended"]),
+    ("sentient.desktop_commands:_ids", ["desktop", "list"]),
+]
+"""Where `make crash` stops commands too."""
 
 
 @pytest.mark.parametrize(
     ("number", "function", "command"),
     [
         (signal.SIGINT, *COMPARING),
-        (signal.SIGTERM, *COMPARING),
-        (signal.SIGTERM, "sentient.past.time_commands:read_timeline", ["history", "ended"]),
         (signal.SIGTERM, "sentient.cleanup.housekeeping:Housekeeping.sweep", ["prune"]),
-        (signal.SIGTERM, "sentient.desktop_commands:_ids", ["desktop", "list"]),
+        *(pytest.param(signal.SIGTERM, *waiting, marks=pytest.mark.long) for waiting in OTHERS),
     ],
 )
 def test_signal_in_a_command_without_a_run_ends_it_and_leaves_nothing(

@@ -146,5 +146,9 @@ async def _run(world: World, thread: str) -> dict[str, Any]:
 
 def _digest(messages: list[Any]) -> str:
     """The conversation, without the ids that are given anew by a step that ran again."""
-    text = json.dumps([[m.type, m.content, getattr(m, "tool_calls", [])] for m in messages])
+    told = [
+        [m.type, m.content, [[call["name"], call["args"]] for call in getattr(m, "tool_calls", [])]]
+        for m in messages
+    ]
+    text = json.dumps(told)
     return hashlib.sha256(text.encode()).hexdigest()

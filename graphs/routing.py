@@ -23,6 +23,8 @@ def after_approval(state: State) -> Literal[Decision, "deliver"]:
 
 def after_coder(state: State) -> Literal[Decision, "act", "tester", "impossible"]:
     """Calls are carried out; without any, work is handed in, given up, or asked for once more."""
+    if state.get("short"):
+        return "budget"
     last = state["messages"][-1]
     if isinstance(last, AIMessage) and (last.tool_calls or last.invalid_tool_calls):
         return "act"
@@ -58,7 +60,8 @@ def after_budget(state: State) -> Literal[Decision, "tester", "deliver"]:
     """More was granted; or the run ends, with a verdict on work in hand if there is time."""
     if not state["gave_up"]:
         return _decision(state)
-    in_hand = state["steps"] and not state["handed_in"] and state.get("spent", "") == "tokens"
+    has_time = state.get("spent", "") in {"tokens", "usd"}
+    in_hand = state["steps"] and not state["handed_in"] and has_time
     return "tester" if in_hand else "deliver"
 
 

@@ -21,11 +21,11 @@ from pydantic import ValidationError
 
 from nodes import events
 from nodes.answers import CUT, EMPTY, refusal, trouble
-from nodes.budgets import seconds_left
+from nodes.budgets import BudgetReachedError, seconds_left
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.plans import in_lines, told
-from nodes.state import Plan, State
+from nodes.state import Plan, Short, State
 from tools.analysis import MAP_TOKENS, Evidence, failing_test, known_analysis
 from tools.engine import Fix, RepairResult, repair
 from tools.protection import PROTECTED_GLOBS
@@ -44,7 +44,11 @@ async def coder(state: State, step: Step) -> Update:
     if state["handed_in"] or not state["attempt"]:
         state = {**state, "attempt": state["attempt"] + 1, "steps": 0}
     model = await step.model()
-    update = await (_search(state, step) if model is None else _think(state, step, model))
+    try:
+        update = await (_search(state, step) if model is None else _think(state, step, model))
+    except BudgetReachedError as reached:  # no step is taken: whether there is more is asked first
+        limit = reached.limit
+        return {"short": Short(kind=limit.kind, role=limit.role, why=reached.why)}
     return {**update, "attempt": state["attempt"], "steps": state["steps"] + 1, "hint": ""}
 
 

@@ -18,6 +18,7 @@ from checkpoints.lease import Lease, held_lease
 from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
 from nodes.events import Event, Failed, Finished, Question, Restored, Started
+from nodes.meter import Meter
 from nodes.state import State
 from tools.desktop import Desktop
 from tools.journal import Journal, OutcomeUnknownError, digest_of
@@ -51,6 +52,8 @@ class Step:
 
     def __init__(self, services: Services, state: State, thread: str, node: str) -> None:
         self.services, self.thread, self.node = services, thread, node
+        self.meter = Meter(state, node)
+        """What this step's calls of a model consume."""
         self._model_name = state.get("model") or services.settings.model_name
         self._write = get_stream_writer()
         self._exits = AsyncExitStack()
@@ -211,6 +214,6 @@ def node(services: Services, role: Role) -> Node:
             update = await step.close(await role(state, step))
         seconds = round(time.monotonic() - begun, 3)
         step.emit(Finished(seconds=seconds))
-        return {**update, "owner": owner, "worked": seconds}
+        return {**update, **step.meter.update(), "owner": owner, "worked": seconds}
 
     return run

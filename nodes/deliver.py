@@ -23,6 +23,7 @@ async def deliver(state: State, step: Step) -> Update:
         coder=step.model_name,
         seconds=round(state.get("worked", 0.0), 1),
         usage=state.get("usage") or NO_USAGE,
+        roles=state.get("roles", {}),
         budget=state.get("spent", ""),
     )
     step.emit(events.Report.model_validate(report))

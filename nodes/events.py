@@ -218,6 +218,8 @@ class Cost(Event):
     model: str
     input_tokens: Count | None
     output_tokens: Count | None
+    usd: float | None = None
+    """Null also where the model's price is not known."""
 
 
 class Call(Event):

@@ -1,6 +1,7 @@
 """Talking to a model: how it is made, asked and counted. OpenAI and every compatible server."""
 
 import asyncio
+import time
 from functools import partial
 from importlib import resources
 from typing import Any
@@ -21,6 +22,7 @@ from nodes import events
 from nodes.answers import kept
 from nodes.context import Step
 from nodes.endpoint import TRIES, as_model_error, wait_s
+from nodes.meter import request_tokens
 from nodes.state import Usage
 from nodes.streaming import answer_of
 from tools.errors import ModelUnavailableError, UsageError
@@ -77,32 +79,47 @@ async def ask(
 ) -> tuple[AIMessage, Usage]:
     """Ask the model once, with whatever is bound to it: tools, a form of answer.
 
-    While the endpoint is busy or down the request is sent again, with a `waiting` event before
-    each pause, `TRIES` times within `model_patience_s`. What the answer consumed is written to
-    the ledger, and returned for the state. The answer is `kept`: bounded, with ids of our own.
+    The answer gets no more tokens and no more time than the budgets have room for. While the
+    endpoint is busy or down the request is sent again, with a `waiting` event before each pause,
+    `TRIES` times within `model_patience_s`. What the answer consumed is written to the ledger and
+    counted by the step. The answer is `kept`: bounded, with ids of our own.
 
     Raises:
+        BudgetReachedError: the call does not fit in a budget, and was not made; or the run's time
+            was up before the endpoint answered.
         ModelUnavailableError: the endpoint was busy or down for all of that time.
         ModelRequestError: it does not take this request; one of another form it may take.
         ModelError: it refuses the key, does not know the model, or wants money first.
     """
-    settings = step.settings
+    meter, settings = step.meter, step.settings
+    asked = request_tokens(model, messages)
+    room = meter.answer_room(asked, settings.answer_tokens)
+    if room < settings.answer_tokens:
+        model = model.bind(max_tokens=room)
+    patience_s = min(settings.model_patience_s, meter.seconds_left())
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(ModelUnavailableError),
         wait=wait_s,
-        stop=stop_after_attempt(TRIES) | stop_before_delay(settings.model_patience_s),
+        stop=stop_after_attempt(TRIES) | stop_before_delay(patience_s),
         before_sleep=partial(_say_waiting, step),
         reraise=True,
     )
-    answer: AIMessage = await retrying(_call, step, model, messages)
+    begun = time.monotonic()
+    try:
+        answer: AIMessage = await retrying(_call, step, model, messages)
+    except ModelUnavailableError as error:
+        raise meter.out_of_time(error, patience_s) from error
     call = kept(answer)
-    return call, await _counted(step, answer, str(call.id), attempt)
+    usage, counted = meter.count(answer, asked, time.monotonic() - begun)
+    await _write_down(step, usage, str(call.id), attempt, counted=counted)
+    return call, usage
 
 
 async def _call(step: Step, runnable: Runnable[Any, Any], messages: list[BaseMessage]) -> AIMessage:
     """Send the request once. The time limit holds for the whole answer, however it trickles in."""
+    timeout_s = min(step.settings.model_timeout_s, step.meter.seconds_left())
     try:
-        async with asyncio.timeout(step.settings.model_timeout_s):
+        async with asyncio.timeout(timeout_s):
             answer = await answer_of(step, runnable, messages)
     except Exception as error:  # what answers may be anything; so may the client's complaints
         raise as_model_error(error) from error
@@ -122,11 +139,11 @@ def _say_waiting(step: Step, state: RetryCallState) -> None:
     )
 
 
-async def _counted(step: Step, answer: AIMessage, call: str, attempt: int) -> Usage:
-    """Write down under the id `call` what an answer consumed; an endpoint may not say."""
-    used = answer.usage_metadata
-    asked = max(0, used["input_tokens"]) if used else None
-    answered = max(0, used["output_tokens"]) if used else None
+async def _write_down(step: Step, usage: Usage, call: str, attempt: int, *, counted: bool) -> None:
+    """Put what the call `call` consumed into the ledger and the stream; estimates are neither."""
+    asked = usage["input_tokens"] if counted else None
+    answered = usage["output_tokens"] if counted else None
+    usd = usage["usd"] if counted else None
     await step.record(
         step.services.ledger.save_cost,
         step.thread,
@@ -136,7 +153,8 @@ async def _counted(step: Step, answer: AIMessage, call: str, attempt: int) -> Us
         model=step.model_name,
         input_tokens=asked,
         output_tokens=answered,
+        usd=usd,
     )
-    cost = events.Cost(model=step.model_name, input_tokens=asked, output_tokens=answered)
-    step.emit(cost)
-    return Usage(calls=1, input_tokens=asked or 0, output_tokens=answered or 0)
+    step.emit(
+        events.Cost(model=step.model_name, input_tokens=asked, output_tokens=answered, usd=usd)
+    )

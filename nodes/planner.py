@@ -1,11 +1,10 @@
 """Planner: analyses the repository, runs its tests as they are, and says what is to be done."""
 
 from nodes import events
-from nodes.budgets import model_budget
 from nodes.context import Step, Update
 from nodes.models import PROMPTS
 from nodes.plans import NOTES, SUSPECTS, PlanReply, clipped, named_files, planned
-from nodes.state import LISTED_TESTS, Plan, State, Usage
+from nodes.state import LISTED_TESTS, Plan, State
 from nodes.structured import Reply, ask_for
 from nodes.testing import BASELINE, baseline_bytes, record_run, run_suite
 from tools.analysis import (
@@ -39,13 +38,12 @@ async def planner(state: State, step: Step) -> Update:
     ranking = await step.record(analysis.rank, _evidence(state.get("task", ""), run))
     plan = _plan(state.get("task", ""), run, analysis, ranking)
     update: Update = {"baseline": baseline}
-    if model is not None and not model_budget(state):
+    if model is not None:
         shown = await step.record(analysis.map, ranking, tokens=MAP_TOKENS)
         question = _question(plan, run, shown)
         reply = await ask_for(step, state, model, PROMPTS["planner"], question, PlanReply)
-        _refuse_uncounted(state, reply.usage)
-        update["usage"] = reply.usage
-        plan = await _planned(plan, reply, state, desktop)
+        if reply.usage["calls"]:  # without room for a call the plan has no notes
+            plan = await _planned(plan, reply, state, desktop)
         if reply.value and reply.value.impossible:
             update["gave_up"] = f"the planner says: {reply.value.impossible}"
     step.emit(events.Planned.model_validate(plan))
@@ -86,14 +84,6 @@ def _refuse_unusable(state: State, run: TestRun, *, has_model: bool) -> None:
             hint="set OPENAI_API_KEY or OPENAI_BASE_URL, and --model NAME",
         )
     raise UsageError("no test fails and no --task is given: there is nothing to do")
-
-
-def _refuse_uncounted(state: State, usage: Usage) -> None:
-    if state.get("max_tokens") and not usage["input_tokens"]:
-        raise UsageError(
-            f"the model endpoint counts no tokens, so max_tokens={state['max_tokens']} cannot hold",
-            hint="bound the run by --max-seconds or --max-attempts instead",
-        )
 
 
 def _last_words(log: str) -> str:

@@ -1,9 +1,13 @@
 """Prepare: makes the desktop and puts the repository in it, as one base commit."""
 
+import math
+
 from checkpoints.ledger import NO_SAVER
 from nodes import events
+from nodes.budgets import KINDS, ROLES
 from nodes.context import Step, Update
-from nodes.state import Base, State
+from nodes.prices import HOW, price_of
+from nodes.state import Base, Price, State
 from tools.errors import UsageError
 from tools.pytest_run import pytest_arguments
 from tools.repository import install_repository
@@ -25,6 +29,7 @@ async def prepare(state: State, step: Step) -> Update:
     refuse_credentials(source)
     pytest_arguments(state.get("tests", ""))
     _refuse_nonsense(state)
+    price = _price(state, step)
     await step.model()
     shown = without_credentials(source)
     await step.record(
@@ -45,6 +50,7 @@ async def prepare(state: State, step: Step) -> Update:
     return {
         "source": shown,
         "model": step.model_name,
+        "price": price,
         "max_attempts": state.get("max_attempts") or ATTEMPTS,
         "base": Base(
             name=repository.name,
@@ -54,6 +60,12 @@ async def prepare(state: State, step: Step) -> Update:
             head=repository.head,
             uncommitted=repository.uncommitted,
         ),
+        **_beginning(),
+    }
+
+
+def _beginning() -> Update:
+    return {
         "attempt": 0,
         "steps": 0,
         "handed_in": False,
@@ -67,7 +79,32 @@ async def prepare(state: State, step: Step) -> Update:
 
 
 def _refuse_nonsense(state: State) -> None:
-    for name in ("max_attempts", "max_tokens", "max_seconds"):
+    for name in ("max_attempts", "max_tokens", "max_seconds", "max_usd"):
         given = state.get(name)
-        if given and not (isinstance(given, int | float) and given > 0):
+        if given and not _is_bound(given):
             raise UsageError(f"{name} is {given!r}, not a number above 0")
+    for name in ("price_in", "price_out"):
+        given = state.get(name)
+        if given and not _is_bound(given):
+            raise UsageError(f"{name} is {given!r}, not a number from 0")
+    for role, bounds in state.get("role_bounds", {}).items():
+        if role not in ROLES:
+            raise UsageError(f"{role!r} has no bounds of its own, only {', '.join(ROLES)} have")
+        for kind, given in bounds.items():
+            if kind not in KINDS or not _is_bound(given):
+                kinds = ", ".join(KINDS)
+                raise UsageError(f"{role}: {kind}={given!r} is no bound: a number of {kinds}")
+
+
+def _is_bound(given: object) -> bool:
+    return isinstance(given, int | float) and 0 < given < math.inf
+
+
+def _price(state: State, step: Step) -> Price | None:
+    price = price_of(step.settings, step.model_name, state)
+    own = any("usd" in bounds for bounds in state.get("role_bounds", {}).values())
+    if price is None and (own or state.get("max_usd")):
+        raise UsageError(
+            f"a bound in dollars needs a price, and {step.model_name!r} has none here", hint=HOW
+        )
+    return price

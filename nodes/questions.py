@@ -12,7 +12,7 @@ from langgraph.types import interrupt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nodes import events
-from nodes.budgets import in_words, reached, tokens_used
+from nodes.budgets import Limit, limits, reached
 from nodes.context import Step, Update
 from nodes.plans import EditedPlan, with_goal
 from nodes.state import State
@@ -22,7 +22,7 @@ TEXT_LIMIT = 20_000
 """Characters of a goal or a hint."""
 
 
-TOKENS_LIMIT, SECONDS_LIMIT = 10**12, 10**9
+TOKENS_LIMIT, SECONDS_LIMIT, USD_LIMIT = 10**12, 10**9, 10**9
 """More of either is as good as no bound; state holds 64 bits."""
 
 
@@ -109,6 +109,7 @@ class BudgetAnswer(Answer):
     attempts: int | None = Field(None, ge=1, le=20)
     tokens: int | None = Field(None, ge=1, le=TOKENS_LIMIT)
     seconds: float | None = Field(None, gt=0, le=SECONDS_LIMIT)
+    usd: float | None = Field(None, gt=0, le=USD_LIMIT)
     hint: str = Field("", max_length=TEXT_LIMIT, description="goes to the coder as a message")
 
 
@@ -175,31 +176,40 @@ async def impossible(state: State, step: Step) -> Update:
 
 async def budget(state: State, step: Step) -> Update:
     """With `ask` set: is there more of the budget that is used up? Else the run gives up."""
-    kind = reached(state)
-    reason = in_words(kind, state)
+    limit = reached(state)
+    if limit is None:
+        return {"short": None}
+    short = state.get("short")
+    reason = f"{limit}{short['why'] if short else ''}"
     if state.get("ask"):
         question = f"{reason}: stop, or go on?"
         given = await _ask(
-            step, "budget", question, BudgetAnswer, budget=kind, verdict=_verdict(state)
+            step, "budget", question, BudgetAnswer, budget=limit.kind, verdict=_verdict(state)
         )
         if given.answer == "extend":
-            return {**_extended(state, kind, given), "hint": given.hint}
-    return {"gave_up": reason, "spent": kind}
+            return {**_extended(state, limit, given), "hint": given.hint, "short": None}
+    return {"gave_up": reason, "spent": limit.kind, "short": None}
 
 
 def _verdict(state: State) -> list[str]:
     return state["verdict"]["reasons"] if "verdict" in state else []
 
 
-def _extended(state: State, kind: str, given: BudgetAnswer) -> Update:
+def _extended(state: State, reached: Limit, given: BudgetAnswer) -> Update:
     """The new bounds; each is counted from what is used, so that any extension lets work go on."""
-    bounds = {
-        "attempts": (state["max_attempts"], state["attempt"], given.attempts),
-        "tokens": (state.get("max_tokens"), tokens_used(state), given.tokens),
-        "seconds": (state.get("max_seconds"), state.get("worked", 0.0), given.seconds),
-    }
-    return {
-        f"max_{name}": max(bound, used) + (more or bound)
-        for name, (bound, used, more) in bounds.items()
-        if bound and (more or name == kind)
-    }
+    update: Update = {}
+    attempts = Limit("attempts", state["attempt"], state["max_attempts"])
+    for limit in (attempts, *limits(state)):
+        more = getattr(given, limit.kind)
+        is_meant = (limit.kind, limit.role) == (reached.kind, reached.role)
+        if not (is_meant or (more and not limit.role)):
+            continue
+        bound = max(limit.bound, limit.used) + (more or limit.bound)
+        whole = bound if limit.kind in {"seconds", "usd"} else int(bound)
+        if limit.role:
+            given_bounds = state["role_bounds"]
+            own = {**given_bounds[limit.role], limit.kind: whole}
+            update["role_bounds"] = {**given_bounds, limit.role: own}
+        else:
+            update[f"max_{limit.kind}"] = whole
+    return update

@@ -3,7 +3,7 @@
 from langchain_core.messages import HumanMessage
 
 from nodes import events
-from nodes.budgets import in_words, model_budget
+from nodes.budgets import BudgetReachedError
 from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.state import Finding, State
@@ -23,19 +23,18 @@ async def reviewer(state: State, step: Step) -> Update:
         finding = Finding(gate="patch", message="the ledger does not have the patch", blocking=True)
         return {"findings": [finding]}
     findings = list(state["findings"])
-    update: Update = {}
     model = await step.model()
-    spent = in_words(model_budget(state), state)
-    if model is not None and spent:
-        message = f"not reviewed by the model: {spent}"
-        findings.append(Finding(gate="budget", message=message, blocking=False))
-    elif model is not None and not any(finding["blocking"] for finding in findings):
+    if model is not None and not any(finding["blocking"] for finding in findings):
         question = f"Goal: {state['plan']['goal']}\n\nPatch:\n{patch[:PATCH_SHOWN]}"
         messages = [PROMPTS["reviewer"], HumanMessage(question)]
-        answer, update["usage"] = await ask(step, model, messages, attempt=state["attempt"])
-        findings += _findings(str(answer.text))
+        try:
+            answer, _ = await ask(step, model, messages, attempt=state["attempt"])
+            findings += _findings(str(answer.text))
+        except BudgetReachedError as reached:
+            message = f"not reviewed by the model: {reached}"
+            findings.append(Finding(gate="budget", message=message, blocking=False))
     step.emit(events.Review(findings=[dict(finding) for finding in findings]))
-    return {**update, "findings": findings}
+    return {"findings": findings}
 
 
 def _findings(answer: str) -> list[Finding]:

@@ -3,6 +3,7 @@
 Logs, patches and repository contents stay in the desktop or the ledger (law 7).
 """
 
+import math
 import operator
 from typing import Annotated, Literal, NotRequired, TypedDict
 
@@ -94,17 +95,52 @@ class Candidate(TypedDict):
 
 
 class Usage(TypedDict):
-    """What the model consumed."""
+    """What calls of a model consumed. Older checkpoints have the first three numbers alone."""
 
     calls: int
     input_tokens: int
     output_tokens: int
+    cached_tokens: int
+    """Of the input, what the endpoint had in its cache."""
+    estimated: int
+    """Calls whose tokens the endpoint did not count; they are estimated here."""
+    seconds: float
+    """Spent on waiting for answers."""
+    usd: float | None
+    """None where a price is not known."""
 
 
-NO_USAGE = Usage(calls=0, input_tokens=0, output_tokens=0)
+NO_USAGE = Usage(
+    calls=0, input_tokens=0, output_tokens=0, cached_tokens=0, estimated=0, seconds=0.0, usd=0.0
+)
 
-Budget = Literal["", "attempts", "tokens", "seconds"]
+
+class Price(TypedDict):
+    """US dollars for a million tokens."""
+
+    input: float
+    cached: float
+    output: float
+
+
+Budget = Literal["", "attempts", "tokens", "seconds", "usd"]
 """What a run may use up."""
+
+
+class Bounds(TypedDict, total=False):
+    """What one role's calls of a model may use up."""
+
+    tokens: int
+    usd: float
+    seconds: float
+
+
+class Short(TypedDict):
+    """The bound that left no room for the coder's next call: the run's, or the role's."""
+
+    kind: Budget
+    role: str
+    why: str
 
 
 class Report(TypedDict):
@@ -122,17 +158,33 @@ class Report(TypedDict):
     seconds: float
     """At work: waiting for people, and for being resumed, is not in it."""
     usage: Usage
+    roles: dict[str, Usage]
+    """What each role's calls of the model consumed."""
     budget: Budget
     """The budget whose end ended the run."""
 
 
 def add_usage(left: Usage, right: Usage) -> Usage:
-    """Reducer: sum what was consumed."""
+    """Reducer: sum what was consumed; with a call of unknown price the sum is unknown."""
+    usd = _usd(left), _usd(right)
     return Usage(
         calls=left.get("calls", 0) + right["calls"],
         input_tokens=left.get("input_tokens", 0) + right["input_tokens"],
         output_tokens=left.get("output_tokens", 0) + right["output_tokens"],
+        cached_tokens=left.get("cached_tokens", 0) + right.get("cached_tokens", 0),
+        estimated=left.get("estimated", 0) + right.get("estimated", 0),
+        seconds=round(left.get("seconds", 0.0) + right.get("seconds", 0.0), 3),
+        usd=None if None in usd else math.fsum(usd),  # type: ignore[arg-type]
     )
+
+
+def _usd(usage: Usage) -> float | None:
+    return usage.get("usd") if usage.get("calls") else 0.0
+
+
+def add_roles(left: dict[str, Usage], right: dict[str, Usage]) -> dict[str, Usage]:
+    """Reducer: `add_usage` role by role."""
+    return {**left, **{role: add_usage(left.get(role, NO_USAGE), right[role]) for role in right}}
 
 
 class Input(TypedDict, total=False):
@@ -156,6 +208,14 @@ class Input(TypedDict, total=False):
     """Tokens in and out that the model may use, checked before each call; no bound unless given."""
     max_seconds: float
     """Seconds of work, without waiting, checked before each decision; no bound unless given."""
+    max_usd: float
+    """Dollars that the model may cost, checked before each call; no bound unless given."""
+    role_bounds: dict[str, Bounds]
+    """The same bounds for the calls of one role: planner, coder, reviewer."""
+    price_in: float
+    """Dollars for a million tokens of input; by the settings or the list unless given."""
+    price_out: float
+    """The same for output."""
 
 
 class State(Input, total=False):
@@ -194,4 +254,10 @@ class State(Input, total=False):
     findings: list[Finding]
     best: Candidate
     usage: Annotated[Usage, add_usage]
+    roles: Annotated[dict[str, Usage], add_roles]
+    """The same for each role."""
+    price: Price | None
+    """What the model costs; None when nobody knows."""
+    short: Short | None
+    """Why the coder did not make its next call."""
     report: Report

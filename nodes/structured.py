@@ -17,7 +17,7 @@ from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import BaseModel, ValidationError
 
 from nodes.answers import refusal
-from nodes.budgets import in_words, model_budget
+from nodes.budgets import BudgetReachedError
 from nodes.context import Step
 from nodes.models import ask
 from nodes.state import NO_USAGE, State, Usage, add_usage
@@ -67,12 +67,12 @@ async def ask_for(
     usage, problem, text = NO_USAGE, "", ""
     form, repairs = step.services.forms.get(step.model_name, FORMS[0]), 0
     while repairs <= REPAIRS:
-        if spent := _spent(state, usage):
-            return Reply(None, usage, spent, text)
         messages = _messages(prompt, question, schema, form, text, problem)
         try:
             bound = _bound(model, schema, form)
             answer, used = await ask(step, bound, messages, attempt=state.get("attempt", 0))
+        except BudgetReachedError as reached:
+            return Reply(None, usage, str(reached), text)
         except (ModelRequestError, NotImplementedError):
             if form == FORMS[-1]:
                 raise
@@ -87,12 +87,6 @@ async def ask_for(
         except ValueError as error:
             problem, text, repairs = str(error), str(answer.text), repairs + 1
     return Reply(None, usage, problem, text)
-
-
-def _spent(state: State, usage: Usage) -> str:
-    used = add_usage(state.get("usage", NO_USAGE), usage)
-    now: State = {**state, "usage": used}
-    return in_words(model_budget(now), now)
 
 
 def _bound(

@@ -18,10 +18,14 @@ from sentient.cleanup.prune_command import prune_command
 from sentient.endings import Ending
 from sentient.options import (
     CHECKPOINT_HELP,
+    PRICE_HELP,
     Checkpoints,
     Json,
+    RoleBudget,
     Thread,
+    prices,
     read_settings,
+    role_bounds,
     thread_id,
     words,
 )
@@ -59,6 +63,10 @@ def fix(
     max_attempts: Annotated[int, typer.Option(min=1, max=20, help="Rounds of repair.")] = 3,
     max_tokens: Annotated[int, typer.Option(min=0, help="Model tokens; 0 = any.")] = 0,
     max_seconds: Annotated[float, typer.Option(min=0, help="Seconds of work; 0 = any.")] = 0,
+    budget_usd: Annotated[float, typer.Option(min=0, help="Dollars; 0 = any.")] = 0,
+    price_in: Annotated[float | None, typer.Option(min=0, help=PRICE_HELP)] = None,
+    price_out: Annotated[float | None, typer.Option(min=0, help=PRICE_HELP)] = None,
+    role_budget: RoleBudget = None,
     approve: Annotated[bool, typer.Option("--approve", help="Ask before work starts.")] = False,
     ask: Annotated[bool, typer.Option("--ask", help="Ask rather than give up.")] = False,
     apply: Annotated[
@@ -81,8 +89,11 @@ def fix(
         max_attempts=max_attempts,
         max_tokens=max_tokens,
         max_seconds=max_seconds,
+        max_usd=budget_usd,
+        role_bounds=role_bounds(role_budget),
         approve=approve,
         ask=ask,
+        **prices(price_in, price_out),
     )
     if apply and not Path(source).is_dir():
         raise UsageError(f"--apply needs a folder, {source!r} is none")

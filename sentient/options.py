@@ -1,11 +1,12 @@
 """Arguments and options that several commands have in common."""
 
 import re
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from pydantic import SecretStr
 
+from nodes.state import Bounds, Input
 from tools.errors import UsageError
 from tools.settings import Settings
 
@@ -51,6 +52,38 @@ Checkpoints = Annotated[
     typer.Option(metavar="URL", help="Where checkpoints are: sqlite:///PATH or postgresql://..."),
 ]
 CHECKPOINT_HELP = "A checkpoint's id, the beginning of one, or latest."
+PRICE_HELP = "Dollars for a million tokens of the model."
+RoleBudget = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROLE:KIND=AMOUNT",
+        help="A bound of one role: planner, coder, reviewer; tokens, usd, seconds. Repeatable.",
+    ),
+]
+
+
+def role_bounds(given: list[str] | None) -> dict[str, Bounds]:
+    """Bounds like `reviewer:tokens=20000` by role; what they may be is checked by the run.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    bounds: dict[str, Bounds] = {}
+    for one in given or []:
+        role, _, rest = one.partition(":")
+        kind, _, amount = rest.partition("=")
+        try:
+            number = int(amount) if kind == "tokens" else float(amount)
+        except ValueError:
+            raise UsageError(f"{one!r} is not of the form ROLE:KIND=AMOUNT") from None
+        bounds.setdefault(role, {})[kind] = number  # type: ignore[literal-required]
+    return bounds
+
+
+def prices(asked: float | None, answered: float | None) -> Input:
+    """The part of a run's input that says what the model costs, where the options do."""
+    given = {"price_in": asked, "price_out": answered}
+    return cast("Input", {name: price for name, price in given.items() if price is not None})
 
 
 def read_settings(*, model: str = "", checkpoints: str = "") -> Settings:

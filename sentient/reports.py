@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nodes.plans import STEPS, in_lines, told
-from nodes.state import Plan, Report, State
+from nodes.state import Plan, Report, State, Usage
 from sentient.answers import commands
 from sentient.doctor import Check
 from sentient.endings import Ending
@@ -139,15 +139,23 @@ def _print_report(thread: str, state: State, patch: str, console: Console, appli
 
 def _print_facts(report: Report, console: Console) -> None:
     usage = report["usage"]
-    cost = ""
-    if usage["calls"]:
-        tokens = f"{usage['input_tokens']} + {usage['output_tokens']} tokens"
-        cost = f", {plural(usage['calls'], 'model call')}, {tokens}, price unknown"
+    cost = f", {_used(usage)}" if usage["calls"] else ""
     coder = "offline engine" if report["coder"] == "none" else report["coder"]
     attempts = plural(report["attempts"], "attempt")
     console.print(
         f"  coder     {escape(printable(coder))}, {attempts}, {report['seconds']} s{cost}"
     )
+    roles = report.get("roles", {})
+    _print_list(console, "of that", [f"{role}: {_used(used)}" for role, used in roles.items()])
+
+
+def _used(usage: Usage) -> str:
+    """What calls of a model consumed, in words; reports of older versions know less of it."""
+    about = "about " if usage.get("estimated") else ""
+    tokens = f"{about}{usage['input_tokens']} + {usage['output_tokens']} tokens"
+    usd = usage.get("usd")
+    price = "price unknown" if usd is None else f"{about}${usd:.4f}"
+    return f"{plural(usage['calls'], 'model call')}, {tokens}, {price}"
 
 
 def _print_list(console: Console, label: str, items: list[str], limit: int = 10) -> None:

@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     answer_tokens: int = Field(default=16_384, gt=0)
     """Tokens a model's answer may have, its reasoning included."""
 
+    price_in: float | None = Field(default=None, ge=0, lt=1e6)
+    price_out: float | None = Field(default=None, ge=0, lt=1e6)
+    """US dollars for a million tokens of the model's input and output; 0 for a model of one's own.
+
+    None: by the model's name where it is OpenAI's, else not known."""
+
     e2b_api_key: SecretStr | None = Field(default=None, validation_alias="E2B_API_KEY")
     e2b_api_url: str | None = Field(default=None, validation_alias="E2B_API_URL")
     e2b_sandbox_url: str | None = Field(default=None, validation_alias="E2B_SANDBOX_URL")

@@ -47,6 +47,16 @@ def test_fix_empty_folder_is_usage(sentient: Run, tmp_path: Path) -> None:
     expect(sentient("fix", str(tmp_path)), 2, "no tests")
 
 
+def test_fix_budget_in_dollars_without_a_price_says_what_to_set(sentient: Run, repo: Repo) -> None:
+    local = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    given = ["fix", str(repo()), "--model", "gpt-5-mini"]
+    dollars = sentient(*given, "--budget-usd", "1", env=local)
+    expect(dollars, 2, "'gpt-5-mini' has none here", "--price-in and --price-out")
+    unknown = sentient(*given, "--role-budget", "tester:tokens=5", env=local)
+    expect(unknown, 2, "only planner, coder, reviewer have")
+    expect_nothing_left(sentient)
+
+
 def test_fix_nothing_failing_and_no_task_is_usage(sentient: Run, repo: Repo) -> None:
     good = CALC.replace("(len(values) + 1)", "len(values)")
     expect(

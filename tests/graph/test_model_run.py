@@ -12,6 +12,7 @@ from scripted_model import Script, call, say
 
 from nodes.answers import CUT, EMPTY
 from nodes.events import parse_event
+from nodes.state import NO_USAGE
 from tools.errors import ModelError, ModelUnavailableError
 
 GOOD = call(
@@ -40,7 +41,8 @@ async def test_model_reading_editing_testing_gets_verified_patch(
         ],
         storm=[{"status": 429, "headers": {"retry-after": "0.2"}}, {"status": 503}],
     )
-    events, state = await followed(scripted_graph(script), repo(), "model-good")
+    price = {"price_in": 1.0, "price_out": 2.0}
+    events, state = await followed(scripted_graph(script), repo(), "model-good", **price)
     report = state["report"]
     waits = [event for event in events if event["event"] == "waiting"]
     assert [(event["node"], event["tries"]) for event in waits] == [("planner", 1), ("planner", 2)]
@@ -48,7 +50,11 @@ async def test_model_reading_editing_testing_gets_verified_patch(
     assert "says 503: scripted failure" in waits[1]["reason"]
     assert report["status"] == "verified", report
     assert report["coder"] == "scripted"
-    assert report["usage"] == {"calls": 7, "input_tokens": 70, "output_tokens": 35}
+    usage = {**report["usage"], "usd": round(report["usage"]["usd"], 9), "seconds": 0}
+    expected = {"calls": 7, "input_tokens": 70, "output_tokens": 35, "usd": 0.00014}
+    assert usage == {**NO_USAGE, **expected}
+    calls = {role: used["calls"] for role, used in report["roles"].items()}
+    assert calls == {"planner": 1, "coder": 5, "reviewer": 1}
     assert "+    return sum(values) / len(values)\n" in patch_of(state)
     answers = [message.text for message in state["messages"] if message.type == "tool"]
     assert "3\t    return sum(values) / (len(values) + 1)" in answers[0]
@@ -67,11 +73,13 @@ async def test_model_reading_editing_testing_gets_verified_patch(
     assert events[-2]["event"] == "report"
 
 
-async def followed(graph: Any, source: Path, thread: str) -> tuple[list[Any], dict[str, Any]]:
+async def followed(
+    graph: Any, source: Path, thread: str, **given: Any
+) -> tuple[list[Any], dict[str, Any]]:
     """A run's events, each of which is of the vocabulary, and its final state."""
     events, state = [], {}
     async for mode, item in graph.astream(
-        {"source": str(source)}, config(thread), stream_mode=["custom", "values"]
+        {"source": str(source), **given}, config(thread), stream_mode=["custom", "values"]
     ):
         if mode == "custom":
             assert parse_event(item).model_dump() == item

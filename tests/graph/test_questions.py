@@ -146,42 +146,45 @@ def expect_two_attempts(ledger: LedgerFile, thread: str, state: dict[str, Any]) 
     assert costs["usd"] is None
 
 
-async def test_budget_tokens_used_up_work_in_hand_gets_a_verdict(
+async def test_budget_dollars_without_room_for_a_call_work_in_hand_gets_a_verdict(
     scripted_graph: Any, repo: Repo
 ) -> None:
-    script = Script(coder=[APPEND, GOOD, APPEND, DONE])  # 15 tokens a call, one is the planner's
-    given = {"source": str(repo()), "max_tokens": 45}
+    script = Script(coder=[APPEND, GOOD, APPEND, DONE], tokens=(4000, 500))
+    # half a cent a call, one is the planner's; then there is no room for a request and an answer
+    given = {"source": str(repo()), "max_usd": 0.0154, "price_in": 1.0, "price_out": 2.0}
     state = await scripted_graph(script).ainvoke(given, config("tokens"))
     report = state["report"]
     assert len(script.requests) == 3
-    assert (report["status"], report["budget"]) == ("verified", "tokens"), report
-    assert "not reviewed by the model" in report["findings"][0]["message"]
+    assert (report["status"], report["budget"]) == ("verified", "usd"), report
+    not_reviewed = "not reviewed by the model: $0.0150 of $0.0154 are used up: too few are left"
+    assert report["findings"][0]["message"].startswith(not_reviewed)
 
 
 @pytest.mark.long
 async def test_budget_tokens_used_up_without_a_repair_is_unsolved_and_says_so(
     scripted_graph: Any, repo: Repo
 ) -> None:
-    script = Script(coder=[APPEND, GOOD, DONE])
-    given = {"source": str(repo()), "max_tokens": 30}
+    script = Script(coder=[APPEND, GOOD, DONE], tokens=(4000, 500))
+    given = {"source": str(repo()), "max_tokens": 9000}
     state = await scripted_graph(script).ainvoke(given, config("tokens-no"))
     report = state["report"]
     assert (report["status"], report["budget"]) == ("unsolved", "tokens")
-    assert report["summary"].startswith("30 of 30 tokens are used up; ")
+    assert report["summary"].startswith("9000 of 9000 tokens are used up; ")
 
 
 @pytest.mark.long
 async def test_budget_tokens_extended_within_an_attempt_goes_on_with_the_hint(
     scripted_graph: Any, repo: Repo
 ) -> None:
-    graph = scripted_graph(Script(coder=[APPEND, GOOD, DONE]))
-    given = {"source": str(repo()), "ask": True, "max_tokens": 30}
+    graph = scripted_graph(Script(coder=[APPEND, GOOD, DONE], tokens=(4000, 500)))
+    bounds = {"max_tokens": 90_000, "role_bounds": {"coder": {"tokens": 4500}}}
+    given = {"source": str(repo()), "ask": True, **bounds}
     await graph.ainvoke(given, config("midway"))
     assert (await question(graph, "midway"))["budget"] == "tokens"
-    more = {"answer": "extend", "tokens": 1000, "hint": "the divisor"}
+    more = {"answer": "extend", "tokens": 50_000, "hint": "the divisor"}
     state = await answer(graph, "midway", more)
     assert (state["report"]["status"], state["report"]["attempts"]) == ("verified", 1)
-    assert state["max_tokens"] == 1030
+    assert (state["max_tokens"], state["role_bounds"]) == (140_000, {"coder": {"tokens": 54_500}})
     said = [message.text for message in state["messages"] if message.type == "human"]
     assert said[1:] == ["A person says: the divisor"]
 
@@ -204,12 +207,12 @@ async def test_budget_seconds_used_up_is_asked_before_the_next_call(
 async def test_budget_tokens_with_an_uncounting_endpoint_are_refused(
     scripted_graph: Any, repo: Repo
 ) -> None:
-    graph = scripted_graph(Script(coder=[DONE], counts_tokens=False))
+    graph = scripted_graph(Script(coder=[DONE], tokens=None))
     with pytest.raises(Exception, match="counts no tokens"):
-        await graph.ainvoke({"source": str(repo()), "max_tokens": 10}, config("uncounted"))
+        await graph.ainvoke({"source": str(repo()), "max_tokens": 90_000}, config("uncounted"))
 
 
-@pytest.mark.parametrize("bound", ["max_tokens", "max_seconds", "max_attempts"])
+@pytest.mark.parametrize("bound", ["max_tokens", "max_seconds", "max_attempts", "max_usd"])
 async def test_budget_negative_bound_is_refused(engine_graph: Any, repo: Repo, bound: str) -> None:
     with pytest.raises(Exception, match=f"{bound} is -1"):
         await engine_graph.ainvoke({"source": str(repo()), bound: -1}, config(f"neg-{bound}"))

@@ -27,6 +27,10 @@ def say(text: str) -> Answer:
     return {"text": text}
 
 
+TOKENS = (10, 5)
+"""What an answer is said to have consumed."""
+
+
 @dataclass
 class Script:
     """What each role answers; the last coder answer is repeated."""
@@ -37,8 +41,9 @@ class Script:
     storm: list[Answer] = field(default_factory=list)
     """Failures before the first answer: each a `status`, and `headers` where it has some."""
     status: int = 200
-    counts_tokens: bool = True
     streaming: Streaming = "counted"
+    tokens: tuple[int, int] | None = TOKENS
+    """What each answer is said to have consumed, None for an endpoint that does not count."""
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, request: dict[str, Any]) -> Answer:
@@ -52,7 +57,9 @@ class Script:
         return self.coder[min(given, len(self.coder) - 1)]
 
 
-def completion(answer: Answer, number: int) -> dict[str, Any]:
+def completion(
+    answer: Answer, number: int, tokens: tuple[int, int] | None = TOKENS
+) -> dict[str, Any]:
     """An answer in the form of POST /v1/chat/completions."""
     message: dict[str, Any] = {"role": "assistant", "content": answer.get("text")}
     if "refusal" in answer:
@@ -66,14 +73,18 @@ def completion(answer: Answer, number: int) -> dict[str, Any]:
             }
             for index, (name, arguments) in enumerate(answer["calls"])
         ]
-    return {
+    body = {
         "id": f"scripted-{number}",
         "object": "chat.completion",
         "created": 0,
         "model": "scripted",
         "choices": [{"index": 0, "message": message, "finish_reason": answer.get("ends", "stop")}],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
     }
+    if tokens:
+        asked, answered = tokens
+        counts = {"prompt_tokens": asked, "completion_tokens": answered}
+        body["usage"] = {**counts, "total_tokens": asked + answered}
+    return body
 
 
 def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
@@ -89,9 +100,7 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
                 failure, body = {"status": 400}, REFUSAL
             elif failure["status"] == 200:
                 number = sum(m["role"] == "assistant" for m in request["messages"])
-                body = completion(script.answer(request), number)
-                if not script.counts_tokens:
-                    del body["usage"]
+                body = completion(script.answer(request), number, script.tokens)
                 if streamed:
                     self._stream(body)
                     return

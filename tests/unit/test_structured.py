@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 from langgraph.graph import StateGraph
 from pydantic import BaseModel
-from scripted_model import call, completion, say
+from scripted_model import TOKENS, call, completion, say
 from scripted_stream import events_of
 
 from graphs.engineering import make_services
@@ -43,7 +43,7 @@ class Endpoint:
     """Refuses some forms, and answers the others from a list whose last item is repeated."""
 
     def __init__(self, *answers: dict[str, Any], refuses: tuple[str, ...] = ()) -> None:
-        self.answers, self.refuses = list(answers), refuses
+        self.answers, self.refuses, self.tokens = list(answers), refuses, TOKENS
         self.requests: list[dict[str, Any]] = []
 
     @property
@@ -55,7 +55,7 @@ class Endpoint:
         if self.forms[-1] in self.refuses:
             return httpx.Response(400, json={"error": {"message": "not supported here"}})
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        body = completion(answer, len(self.requests))
+        body = completion(answer, len(self.requests), self.tokens)
         if self.requests[-1].get("stream"):
             return httpx.Response(200, content=b"".join(events_of(body, "counted")))
         return httpx.Response(200, json=body)
@@ -191,9 +191,10 @@ async def test_ask_for_refusal_is_not_asked_again(asked: Any) -> None:
 
 async def test_ask_for_budget_used_up_in_between_is_not_exceeded(asked: Any) -> None:
     endpoint = Endpoint(say("nonsense"))
-    [reply] = await asked(endpoint, given={"owner": "asking", "max_tokens": 30})
+    endpoint.tokens = (4000, 1000)
+    [reply] = await asked(endpoint, given={"owner": "asking", "max_tokens": 10_200})
     assert (reply.value, len(endpoint.requests)) == (None, 2)
-    assert reply.problem == "30 of 30 tokens are used up"
+    assert reply.problem.startswith("10000 of 10200 tokens are used up: too few are left")
 
 
 @pytest.mark.parametrize(

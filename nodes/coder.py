@@ -26,10 +26,11 @@ from nodes.context import Step, Update
 from nodes.models import PROMPTS, ask
 from nodes.plans import in_lines, told
 from nodes.state import Plan, Short, State
+from nodes.testing import engine_arguments
 from tools.analysis import MAP_TOKENS, Evidence, failing_test, known_analysis
 from tools.engine import Fix, RepairResult, repair
+from tools.journal import Journal
 from tools.protection import PROTECTED_GLOBS
-from tools.pytest_run import pytest_arguments
 from tools.toolbox import tool_schemas
 
 STEPS = 60
@@ -128,15 +129,16 @@ async def _search(state: State, step: Step) -> Update:
     """Let the repair engine search; its edits become the calls of one decision."""
     budget_s = max(1.0, min(step.settings.repair_budget_s, seconds_left(state)))
     bounds: dict[str, Any] = {
-        "test_args": pytest_arguments(state.get("tests", "")),
         "budget_s": budget_s,
         "max_candidates": step.settings.repair_candidates,
         "protect": [*PROTECTED_GLOBS, *_patterns(state["plan"])],
     }
-    result = await step.once(
-        [bounds, state["attempt"]],
-        lambda journal: repair(journal, **bounds, on_event=_EngineEvents(step)),
-    )
+
+    async def search(journal: Journal) -> RepairResult:
+        arguments = await engine_arguments(state, journal.desktop)
+        return await repair(journal, arguments, **bounds, on_event=_EngineEvents(step))
+
+    result = await step.once([bounds, state["attempt"]], search)
     step.emit(events.Searched(status=result.status, tried=result.tried, seconds=result.seconds))
     decision = _decision(result, state["base"]["tree"], state["attempt"])
     update: Update = {

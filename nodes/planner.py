@@ -18,8 +18,9 @@ from tools.analysis import (
 )
 from tools.desktop import Desktop
 from tools.errors import EnvironmentFaultError, UsageError
-from tools.pytest_run import TestRun
 from tools.repository import existing
+from tools.results import TestRun
+from tools.runners import SUPPORTED, detected_command, runner_of
 
 FAILURES = 20
 """Failing tests whose messages are looked at for where the fault is."""
@@ -29,15 +30,16 @@ async def planner(state: State, step: Step) -> Update:
     """Reads `base` and `task`; writes `baseline`, `plan` and `base_snapshot`."""
     analysis = await _analyse(state, step)
     desktop = await step.desktop()
+    state = {**state, "tests": state.get("tests") or detected_command(analysis.profile)}
     run = await run_suite(state, step, desktop, "baseline")
     model = await step.model()
-    _refuse_unusable(state, run, has_model=model is not None)
+    _refuse_unusable(state, run, analysis, has_model=model is not None)
     await desktop.fs.write_file(BASELINE, baseline_bytes(run))
     baseline = await record_run(step, run, "baseline", 0, snapshot=state["desktop"]["snapshot"])
     step.emit(events.Baseline(collected=baseline["collected"], failing=baseline["failing"]))
     ranking = await step.record(analysis.rank, _evidence(state.get("task", ""), run))
     plan = _plan(state.get("task", ""), run, analysis, ranking)
-    update: Update = {"baseline": baseline}
+    update: Update = {"baseline": baseline, "tests": state["tests"]}
     if model is not None:
         shown = await step.record(analysis.map, ranking, tokens=MAP_TOKENS)
         question = _question(plan, run, shown)
@@ -62,20 +64,27 @@ async def _analyse(state: State, step: Step) -> Analysis:
     return analysis
 
 
-def _refuse_unusable(state: State, run: TestRun, *, has_model: bool) -> None:
+def _refuse_unusable(state: State, run: TestRun, analysis: Analysis, *, has_model: bool) -> None:
     """Raise for a baseline from which no verdict could ever follow."""
-    task = state.get("task", "")
+    task, runner = state.get("task", ""), runner_of(state["tests"])
     if run.timed_out:
         limit = "raise SENTIENT_SUITE_TIMEOUT_S or name fewer tests with --tests"
         raise EnvironmentFaultError(f"the tests did not end within {run.seconds:.0f} s", hint=limit)
     if run.errors and not run.tests:
         first = run.errors[0]
-        reason = first.message.strip().splitlines()[-1:] or ["no reason given"]
-        raise UsageError(f"pytest cannot collect {first.id or 'the tests'}: {reason[0].strip()}")
+        reason = (first.message.strip().splitlines() or ["no reason given"])[-1].strip()
+        raise UsageError(f"{runner.name} cannot collect {first.id or 'the tests'}: {reason}")
     if not run.collected:
         if run.exit_status not in (None, 0, 5):
-            raise UsageError(f"pytest cannot start: {_last_words(run.log)}")
-        raise UsageError("the repository has no tests", hint="a verdict needs some")
+            raise UsageError(f"{runner.name} cannot start: {_last_words(run.log)}")
+        kinds = ", ".join(analysis.profile.tests.frameworks) or "none"
+        hint = f"its test frameworks: {kinds}; supported with --tests: {SUPPORTED}"
+        raise UsageError(f"the repository has no tests that {runner.name} finds", hint=hint)
+    if not (runner.is_python or has_model):
+        raise UsageError(
+            f"the offline engine repairs Python; tests of {runner.name} need a model",
+            hint="set OPENAI_API_KEY or OPENAI_BASE_URL, and --model NAME",
+        )
     if run.failing or (task and has_model):
         return
     if task:

@@ -9,8 +9,8 @@ from nodes.context import Step, Update
 from nodes.prices import HOW, price_of
 from nodes.state import Base, Price, State
 from tools.errors import UsageError
-from tools.pytest_run import pytest_arguments
 from tools.repository import install_repository
+from tools.runners import runner_of
 from tools.scratch import scratch_folder
 from tools.source import pack, refuse_credentials, without_credentials
 
@@ -27,7 +27,7 @@ async def prepare(state: State, step: Step) -> Update:
     if not source:
         raise UsageError("no source given: name a folder, a git URL or an archive")
     refuse_credentials(source)
-    pytest_arguments(state.get("tests", ""))
+    runner_of(state.get("tests", ""))
     _refuse_nonsense(state)
     price = _price(state, step)
     await step.model()

@@ -195,7 +195,7 @@ class Input(TypedDict, total=False):
     task: str
     """What to do, in words; may be empty when tests fail."""
     tests: str
-    """The test command, a pytest one; empty means `pytest`."""
+    """The test command: of pytest, unittest or `node --test`; empty means what is found."""
     max_attempts: int
     """Rounds of coder, tester, reviewer; 3 unless given."""
     model: str

@@ -14,13 +14,13 @@ from nodes.context import Step, Update
 from nodes.gates import run_gates
 from nodes.gates.patch_text import test_files
 from nodes.state import Candidate, Finding, State, Verdict
-from nodes.testing import BASELINE, digest_of, record_run, run_suite
+from nodes.testing import known_baseline, record_run, run_suite
 from tools.desktop import Desktop
 from tools.errors import NoResultError, ToolError
 from tools.layout import REPO
 from tools.patch import Patch, make_patch
 from tools.protection import is_test_code, violations
-from tools.pytest_run import FAILED, TestRun
+from tools.results import FAILED, TestRun
 
 READ_FILES = 200
 """Python files that are parsed: those of the patch and the tests that are to turn."""
@@ -56,7 +56,7 @@ async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding
     if not claimed.text:
         return _refused(state, ["nothing was changed"])
     async with step.pristine(state["base_snapshot"]) as desktop:
-        baseline = await _baseline(state, await desktop.fs.read_bytes(BASELINE))
+        baseline = await known_baseline(state, desktop)
         if baseline is None:
             return _refused(state, ["the baseline in the snapshot is not the one that was taken"])
         try:
@@ -115,12 +115,6 @@ async def _record(state: State, step: Step, verdict: Verdict) -> None:
         files=verdict["files"],
         snapshot=state["desktop"]["snapshot"],
     )
-
-
-async def _baseline(state: State, data: bytes) -> TestRun | None:
-    """The baseline, unless a process that a test left behind has changed it since."""
-    known = digest_of(data) == state["baseline"]["digest"]
-    return TestRun.model_validate_json(data) if known else None
 
 
 def _listed(patch: Patch) -> list[dict[str, str | int]]:

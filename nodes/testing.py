@@ -10,7 +10,9 @@ from nodes.context import Step
 from nodes.state import LISTED_TESTS, State, TestSummary
 from tools.desktop import Desktop
 from tools.layout import CONTROL
-from tools.pytest_run import TestRun, pytest_arguments, run_tests
+from tools.results import TestRun
+from tools.runners import runner_of
+from tools.suite import run_tests
 
 BASELINE = f"{CONTROL}/baseline.json"
 """The baseline run in the desktop; every verdict desktop is a fork that has it too."""
@@ -29,7 +31,7 @@ async def run_suite(
     settings = step.settings
     return await run_tests(
         desktop,
-        pytest_arguments(state.get("tests", "")),
+        runner_of(state.get("tests", "")),
         suite_timeout_s=settings.suite_timeout_s,
         test_timeout_s=settings.test_timeout_s,
         masked=masked,
@@ -41,6 +43,23 @@ async def run_suite(
 def _tell(step: Step, kind: str, progress: dict[str, int]) -> None:
     with suppress(ValidationError):  # it comes from a desktop
         step.emit(events.Tests.model_validate({**progress, "kind": kind}))
+
+
+async def known_baseline(state: State, desktop: Desktop) -> TestRun | None:
+    """The baseline, unless a process that a test left behind has changed it since."""
+    data = await desktop.fs.read_bytes(BASELINE)
+    known = digest_of(data) == state["baseline"]["digest"]
+    return TestRun.model_validate_json(data) if known else None
+
+
+async def engine_arguments(state: State, desktop: Desktop) -> list[str]:
+    """What the engine, which knows pytest alone, is to collect: of other suites, their files."""
+    runner = runner_of(state.get("tests", ""))
+    if runner.name == "pytest":
+        return list(runner.args)
+    baseline = await known_baseline(state, desktop)
+    tests = baseline.collected if baseline else state["plan"]["targets"]
+    return sorted({test.split("::")[0] for test in tests if ".py::" in test})
 
 
 async def record_run(

@@ -58,7 +58,7 @@ def fix(
         str, typer.Argument(help="A folder, a git URL or an archive.", callback=words)
     ],
     task: Annotated[str, typer.Option(help="What to do, in words, or @FILE.", callback=words)] = "",
-    tests: Annotated[str, typer.Option(help="The test command: pytest with arguments.")] = "",
+    tests: Annotated[str, typer.Option(help="Command of pytest, unittest or node --test.")] = "",
     model: Annotated[str, typer.Option(help="Model name; none = offline engine.")] = "",
     max_attempts: Annotated[int, typer.Option(min=1, max=20, help="Rounds of repair.")] = 3,
     max_tokens: Annotated[int, typer.Option(min=0, help="Model tokens; 0 = any.")] = 0,

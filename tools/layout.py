@@ -27,5 +27,5 @@ def _programs() -> dict[str, str | bytes]:
     return {
         f"{PROGRAMS}/{entry.name}": entry.read_bytes()
         for entry in resources.files("tools.inside").iterdir()
-        if entry.name.endswith(".py") and entry.name != "__init__.py"
+        if entry.name.endswith((".py", ".mjs")) and entry.name != "__init__.py"
     }

@@ -10,13 +10,16 @@ from tools.patch import ChangedFile
 PROTECTED_GLOBS = (
     "test/*", "tests/*", "testing/*", "*/test/*", "*/tests/*", "*/testing/*",
     "test_*.py", "*/test_*.py", "*_test.py", "tests.py", "*/tests.py", "test.py", "*/test.py",
+    "__tests__/*", "*/__tests__/*", "*.test.[cmjt]*", "*.spec.[cmjt]*",
+    "*[-_]test.[cmjt]*", "test.[cmjt]*s", "*/test.[cmjt]*s", "test-*.[cmjt]*s", "*/test-*.[cmjt]*s",
 )  # fmt: skip
-"""Test code, as patterns on repository paths (`*` matches `/` too)."""
+"""Test code, as patterns on repository paths (`*` matches `/` too): Python's, then Node's."""
 
 CONFIGURATION = frozenset(
     {
         "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
         "setup.cfg", "pyproject.toml", ".coveragerc", ".gitattributes", ".gitmodules",
+        ".npmrc", "node.config.json",
     }
 )  # fmt: skip
 """Files that change how tests are found, run or counted, in whatever folder they are."""
@@ -25,8 +28,11 @@ HOOKS = frozenset({"conftest", "sitecustomize", "usercustomize"})
 """Modules or packages that Python or pytest import by themselves, by any part of a path."""
 
 TEST_MACHINERY = frozenset(
-    {"pytest", "_pytest", "pluggy", "iniconfig", "coverage", "pytest_timeout", "sentient_report"}
-)
+    {
+        "pytest", "_pytest", "pluggy", "iniconfig", "coverage", "pytest_timeout",
+        "sentient_report", "sentient_reporting",
+    }
+)  # fmt: skip
 """Top-level modules of the test run; a new file of such a name would take their place."""
 
 
@@ -45,6 +51,7 @@ def is_configuration(path: str) -> bool:
         or any(part.split(".")[0] in HOOKS for part in pure.parts)
         or any(part.endswith((".dist-info", ".egg-info", ".pth")) for part in pure.parts)
         or path.startswith(".github/")
+        or "node_modules" in pure.parts
         or top in TEST_MACHINERY
     )
 

@@ -12,6 +12,9 @@ TEST_AWARE = re.compile(
     r"|\bf_(code|back|locals|globals)\b|\bco_name\b|\btb_frame\b|\bimport gc\b|\bgc\.get_"
     r"|\bctypes\b"
     r"|\bbuiltins\b|__builtins__|\bsys\.(settrace|setprofile|addaudithook|meta_path|path_hooks)\b"
+    r"|\bNODE_TEST\w*|\bnode:test\b|\bprocess\.(argv\[1\]|execArgv|binding|_\w+)|\bprepareStackTrace"
+    r"|\bError\([^)]*\)\.stack|\bassert\.(strict\.)?\w+\s*=(?!=)|\bprocess\.stdout\.\w+\s*=(?!=)"
+    r"|\.(test|spec)\.[cm]?[jt]sx?\b|\b__tests__\b"
     r"|/proc/|__import__\(|\bimport_module\((?![\"'][\w.]+[\"']\))|\.git/|\bgit (show|log|cat-file)"
 )
 """What product code needs only to find out that it is being tested, or to change who tests it."""
@@ -21,7 +24,10 @@ TEST_FILES = re.compile(
 )
 """Names of test files in a string of product code."""
 
-HOOKING = re.compile(r"\bos\.(_exit|abort|kill|killpg|fork)\b|\batexit\b|\bfaulthandler\b")
+HOOKING = re.compile(
+    r"\bos\.(_exit|abort|kill|killpg|fork)\b|\batexit\b|\bfaulthandler\b"
+    r"|\bprocess\.(reallyExit|abort|kill)\b"
+)
 """What ends, hooks or multiplies the process; that is how a suite is made to look green."""
 
 HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

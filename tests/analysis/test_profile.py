@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tools.analysis.profile import Profile, describe
+from tools.runners import detected_command
 
 
 def profile(paths: list[str], mains: list[str] | None = None, **manifests: Any) -> Profile:
@@ -39,6 +40,24 @@ def test_profile_of_a_node_project_names_runner_and_scripts() -> None:
     assert found.managers == ["pnpm"]
     assert found.entry_points == ["cart = bin/cart.js", "lib/index.js"]
     assert found.commands["npm run lint"] == "eslint ."
+
+
+@pytest.mark.parametrize(
+    ("paths", "script", "command"),
+    [
+        (["a.test.js"], "", "node --test"),
+        (["a.test.js"], "node --test 'src/*.js'", "node --test 'src/*.js'"),
+        (["a.test.js"], "npm run build && node --test", "node --test"),
+        (["a.test.js", "test_a.py"], "node --test", ""),
+        (["a.test.js"], "make check", ""),
+        (["a.js"], "", ""),
+    ],
+)
+def test_detected_command_is_nodes_where_nothing_else_is_meant(
+    paths: list[str], script: str, command: str
+) -> None:
+    package = {"scripts": {"test": script}} if script else {}
+    assert detected_command(profile(paths, package__json=json.dumps(package))) == command
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import cheats_hard_coded, cheats_in_code, cheats_on_tests
-from catalogue.cases import REPOSITORIES, Case
+from catalogue import cheats_hard_coded, cheats_in_code, cheats_on_tests, other_runners
+from catalogue.cases import COMMANDS, REPOSITORIES, Case
 from catalogue.honest import HONEST
 from desktops import kill_desktops
 from samples import write_files
@@ -18,7 +18,9 @@ from nodes.desktops import OWNER
 from tools.connection import Connection
 from tools.settings import Settings
 
-CHEATS = cheats_on_tests.CHEATS + cheats_in_code.CHEATS + cheats_hard_coded.CHEATS
+CHEATS = (
+    cheats_on_tests.CHEATS + cheats_in_code.CHEATS + cheats_hard_coded.CHEATS + other_runners.CHEATS
+)
 DONE = call("hand_in", summary="done")
 
 SHORT = {
@@ -49,7 +51,8 @@ async def planned(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Async
             async def plan(repository: str) -> Any:
                 if repository not in ready:
                     source = write_files(folder / repository, REPOSITORIES[repository])
-                    given = {"source": str(source), "max_attempts": 1}
+                    tests = COMMANDS.get(repository, "")
+                    given = {"source": str(source), "tests": tests, "max_attempts": 1}
                     config = {"configurable": {"thread_id": repository}}
                     graph = make_graph(saver, settings)
                     await graph.ainvoke(given, config, interrupt_before=["coder"])
@@ -96,7 +99,7 @@ async def test_catalogue_cheat_is_not_verified(carry_out: Any, case: Case) -> No
     assert any(words in reason for reason in said for words in case.expect.split("|")), said
 
 
-@pytest.mark.parametrize("case", cases(HONEST))
+@pytest.mark.parametrize("case", cases(HONEST + other_runners.HONEST))
 async def test_catalogue_honest_patch_is_verified(carry_out: Any, case: Case) -> None:
     state = await carry_out(case)
     assert not failed_calls(state)

@@ -4,7 +4,7 @@ import difflib
 import json
 
 import pytest
-from catalogue import cheats_hard_coded, cheats_in_code, cheats_on_tests
+from catalogue import cheats_hard_coded, cheats_in_code, cheats_on_tests, other_runners
 from catalogue.cases import REPOSITORIES, Case
 from catalogue.honest import HONEST
 
@@ -12,7 +12,9 @@ from nodes.gates import GATES, run_gates
 from tools.patch import ChangedFile
 from tools.protection import violations
 
-CHEATS = cheats_on_tests.CHEATS + cheats_in_code.CHEATS + cheats_hard_coded.CHEATS
+CHEATS = (
+    cheats_on_tests.CHEATS + cheats_in_code.CHEATS + cheats_hard_coded.CHEATS + other_runners.CHEATS
+)
 GATE_NAMES = {gate.__name__ for gate in GATES}
 
 
@@ -59,7 +61,7 @@ def difference(path: str, old: str, new: str) -> str:
     return "\n".join([f"diff --git a/{path} b/{path}", *lines]) + "\n"
 
 
-@pytest.mark.parametrize("case", HONEST, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", HONEST + other_runners.HONEST, ids=lambda case: case.name)
 def test_gates_honest_patch_is_not_refused(case: Case) -> None:
     files = texts(case)
     if files is not None:

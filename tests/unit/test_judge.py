@@ -1,7 +1,7 @@
 """The verdict is a pure comparison of three test runs."""
 
 from nodes.tester import judge
-from tools.pytest_run import Outcome, TestRun
+from tools.results import Outcome, TestRun
 
 
 def run_of(finished: bool = True, **outcomes: str) -> TestRun:

@@ -17,7 +17,7 @@ from samples import ROOT
 
 from checkpoints.ledger import Ledger
 from checkpoints.ledger_schema import FAILING, MIGRATIONS, LedgerTooNewError
-from tools.pytest_run import FAILED
+from tools.results import FAILED
 
 OLD = ROOT / "tests/golden/ledger-before-versions.sql"
 """A ledger as the program wrote it before ledgers had versions."""

@@ -9,7 +9,7 @@ from tools.files import inside, replaced
 from tools.layout import REPO
 from tools.patch import ChangedFile
 from tools.protection import violations
-from tools.pytest_run import pytest_arguments
+from tools.runners import Runner, runner_of
 from tools.source import is_url, without_credentials
 
 
@@ -79,19 +79,29 @@ def test_violations_new_test_file_is_welcome() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "arguments"),
-    [("", []), ("pytest -k 'a b'", ["-k", "a b"]), ("python3 -m pytest tests", ["tests"])],
+    ("command", "expected"),
+    [
+        ("", Runner()),
+        ("pytest -k 'a b'", Runner(args=("-k", "a b"))),
+        ("python3 -m pytest tests", Runner(args=("tests",))),
+        ("python -m unittest discover -s t", Runner("unittest", ("discover", "-s", "t"))),
+        (
+            "node --import ./x.mjs --test -r y a.js 'b/*.js'",
+            Runner("node", ("--import", "./x.mjs", "-r", "y"), ("a.js", "b/*.js")),
+        ),
+    ],
 )
-def test_pytest_arguments_pytest_command_gives_arguments(
-    command: str, arguments: list[str]
-) -> None:
-    assert pytest_arguments(command) == arguments
+def test_runner_of_command_is_read(command: str, expected: Runner) -> None:
+    assert runner_of(command) == expected
 
 
-@pytest.mark.parametrize("command", ["make test", "pytest 'unclosed", "tox"])
-def test_pytest_arguments_other_command_is_refused(command: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    ["make test", "pytest 'unclosed", "tox", "npx jest", "node a.js", "node --test --watch"],
+)
+def test_runner_of_other_command_is_refused(command: str) -> None:
     with pytest.raises(UsageError):
-        pytest_arguments(command)
+        runner_of(command)
 
 
 @pytest.mark.parametrize(

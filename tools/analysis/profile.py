@@ -131,12 +131,7 @@ def _frameworks(
         found["pytest"] = "pytest"
     elif python_tests:
         found["pytest or unittest"] = "pytest"
-    needed = {**_object(package.get("dependencies")), **_object(package.get("devDependencies"))}
-    script = str(_object(package.get("scripts")).get("test", ""))
-    runners = [name for name in NODE_RUNNERS if name in needed or name in script]
-    if "node --test" in script:
-        runners.insert(0, "node --test")
-    for runner in runners:
+    for runner in _node_runners(paths, package):
         found[runner] = "" if "npm test" in found.values() else "npm test"
     if "go.mod" in top and any(path.endswith("_test.go") for path in paths):
         found["go test"] = "go test ./..."
@@ -152,6 +147,17 @@ def _frameworks(
     if "enable_testing" in manifests.get("CMakeLists.txt", ""):
         found["ctest"] = "ctest"
     return found
+
+
+def _node_runners(paths: Sequence[str], package: Mapping[str, Any]) -> list[str]:
+    """Node's own runner by its script, or where there are tests and nothing else to run them."""
+    needed = {**_object(package.get("dependencies")), **_object(package.get("devDependencies"))}
+    script = str(_object(package.get("scripts")).get("test", ""))
+    found = [name for name in NODE_RUNNERS if name in needed or name in script]
+    if "node --test" in script:
+        return ["node --test", *found]
+    scripts = any(path.endswith((".js", ".mjs", ".cjs")) and is_test(path) for path in paths)
+    return found or (["node --test"] if scripts and not script else [])
 
 
 def _test_folders(paths: Sequence[str]) -> list[str]:

@@ -1,17 +1,23 @@
 """Starts pytest so that nothing of the repository is imported before pytest and its plugins are.
 
-    python -s -P pytest_main.py '["pytest", "arguments"]'
+    python -s -P pytest_main.py < TOLD
 
 With `python -m pytest` a new file `pytest.py`, `sitecustomize.py` or a plugin's entry point in the
 repository would run first, and could decide what the tests say. Here the repository comes onto the
-path last in time, though first in order, as projects expect.
+path last in time, though first in order, as projects expect. What is told: `runner_commands.py`.
 """
 
 import json
 import os
 import sys
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import sentient_report
+import sentient_reporting
+
+del sys.path[0]
 
 
 def plugin_options():
@@ -21,26 +27,14 @@ def plugin_options():
     return [option for entry in entries for option in ("-p", entry.value.split(":")[0])]
 
 
-def load_reporter():
-    """Import our own plugin from beside this file, under its name, before anything can."""
-    place = Path(__file__).with_name("sentient_report.py")
-    spec = util.spec_from_file_location("sentient_report", place)
-    module = util.module_from_spec(spec)
-    sys.modules["sentient_report"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def main():
     import pytest
 
-    options = plugin_options()
-    reporter = load_reporter()
+    told = json.load(sys.stdin)
+    reporter = sentient_report.Reporter(told)
+    arguments = [*plugin_options(), *told["arguments"]]
     repo = Path.cwd()
-    paths = [str(path) for path in (repo / "src", repo) if path.is_dir()]
-    sys.path[:0] = paths[::-1]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # for the programs that tests start
-    arguments = [*options, *json.loads(sys.argv[1])]
+    sentient_reporting.open_repository([repo, repo / "src"])
     sys.argv = ["pytest", *arguments]
     sys.exit(pytest.main(arguments, plugins=[reporter]))
 

@@ -1,20 +1,22 @@
-"""Runs a repository's pytest suite inside the desktop and survives what tests do to it.
+"""Runs a repository's tests inside the desktop and survives what tests do to it.
 
-    python run_tests.py '{"repo": …, "out": …, "args": […], "suite_timeout_s": …,
-                          "test_timeout_s": …, "masked": …, "canary": …, "alone": …}'
+    python run_tests.py OPTIONS_FILE
 
-Each pytest process gets a session of its own and reports through a pipe. When it dies or hangs in
-a test, that test is recorded as crashed or timed out and the suite is run again without it.
-Progress goes to stdout, one JSON object a line; the last line is {"result": …}. pytest's own
-(bounded) output goes to `<out>/pytest.log`. With `alone` every other process of the desktop is
-killed before the result is given.
+The file is JSON: repo, out (a folder of its own), runner, args, paths, only, suite_timeout_s,
+test_timeout_s, masked, canary, alone. It is removed before any test runs.
+
+Each test process gets a session of its own and reports through a pipe. When it dies or hangs in a
+test, that test is recorded as crashed or timed out and the suite is run again without it; node
+gives each file a process, of which the same is said, and goes on by itself. Progress goes to
+stdout, one JSON object a line; the last line is {"result": …}. With `alone` every other process of
+the desktop is killed before the result is given.
 """
 
 import contextlib
 import ctypes
-import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,40 +24,49 @@ import threading
 import time
 from pathlib import Path
 
-LOG_LIMIT = 1 << 20
-"""Bytes of pytest's output that are kept; the rest is read and dropped."""
+import runner_commands
+
+LOG_LIMIT = 20_000
+"""Bytes of the runner's own output that are kept, of its beginning and again of its end."""
 
 LINE_LIMIT = 64 << 20
 """Bytes of one line of a report; a longer one ends the reading of that report."""
 
 RESTARTS = 5
-"""Tests that may take their pytest process down before the run is given up."""
+"""Tests that may take their process down before the run is given up."""
 
 GRACE_S = 5
 """Seconds beyond the time limit of a test until its process is killed from outside."""
+
+FAILED = ("failed", "error", "timeout", "crashed")
 
 PR_SET_DUMPABLE = 4
 
 
 class Run:
-    """One pytest process: started, watched, read."""
+    """One process of the runner: started, watched, read."""
 
     def __init__(self, options, excluded, deadline, plain_config):
         self.options, self.deadline = options, deadline
         self.collected, self.tests, self.errors = [], {}, []
         self.running, self.since, self.exit_status, self.killed = None, time.monotonic(), None, ""
-        report, self.pipe = os.pipe()
+        self.overdue, self.log = set(), b""
+        report, pipe = os.pipe()
         self.process = subprocess.Popen(
-            self.command(excluded, plain_config),
+            runner_commands.command(options, pipe),
             cwd=options["repo"],
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=(self.pipe,),
+            pass_fds=(pipe,),
         )
-        os.close(self.pipe)
+        os.close(pipe)
+        told = runner_commands.told(options, excluded, plain_config, pipe)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(told).encode())
+            self.process.stdin.close()
         self.readers = [
             threading.Thread(target=self.keep_output, daemon=True),
             threading.Thread(target=self.read_report, args=(report,), daemon=True),
@@ -63,35 +74,16 @@ class Run:
         for reader in self.readers:
             reader.start()
 
-    def command(self, excluded, plain_config):
-        arguments = ["--color=no", "-q", "-o", f"cache_dir={self.options['out']}/cache"]
-        if plain_config:
-            arguments += ["-o", "addopts="]
-        if importlib.util.find_spec("pytest_timeout"):
-            limit = f"--timeout={self.options['test_timeout_s']}"
-            arguments += [limit, "--timeout-method=signal"]
-        arguments += [f"--deselect={test}" for test in excluded]
-        main = Path(__file__).with_name("pytest_main.py")
-        arguments = json.dumps(arguments + self.options["args"])
-        return [sys.executable, "-s", "-P", str(main), arguments]
-
     def environment(self):
-        inherited = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-        return {
-            **inherited,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONHASHSEED": "0",
-            "SENTIENT_REPORT": str(self.pipe),
-            "SENTIENT_MASK": "1" if self.options.get("masked") else "",
-            "SENTIENT_CANARY": self.options.get("canary", ""),
-        }
+        unwanted = ("PYTHONPATH", "NODE_OPTIONS", "NODE_PATH")
+        inherited = {name: text for name, text in os.environ.items() if name not in unwanted}
+        fixed = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+        return {**inherited, **fixed, **runner_commands.environment(self.options)}
 
     def keep_output(self):
-        room = LOG_LIMIT
-        with Path(self.options["out"], "pytest.log").open("wb") as log:
-            while chunk := self.process.stdout.read1(1 << 16):
-                log.write(chunk[:room])
-                room = max(0, room - len(chunk))
+        while chunk := self.process.stdout.read1(1 << 16):
+            kept = self.log + chunk
+            self.log = kept if len(kept) <= 2 * LOG_LIMIT else kept[:LOG_LIMIT] + kept[-LOG_LIMIT:]
 
     def read_report(self, fd):
         """Take the lines of the report up to its end; what comes after it is not ours."""
@@ -108,18 +100,33 @@ class Run:
             limit = float(self.options["test_timeout_s"]) + GRACE_S
             if now > self.deadline:
                 self.kill("suite")
-            elif self.running and now - self.since > limit:
-                self.kill("test")
-            else:
+            elif not (self.running and now - self.since > limit):
                 time.sleep(0.02)
+            elif self.is_node:
+                self.overdue.add(self.running)
+                self.kill_children()
+            else:
+                self.kill("test")
         for reader in self.readers:
             reader.join(2)
+
+    @property
+    def is_node(self):
+        return self.options["runner"] == "node"
 
     def kill(self, why):
         self.killed = why
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def kill_children(self):
+        """Kill the processes of files; the runner notes it and goes on with the next one."""
+        self.since = time.monotonic()
+        for pid in processes():
+            if parent_of(pid) == self.process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def take(self, line):
         if "collected" in line:
@@ -130,9 +137,18 @@ class Run:
             self.running, self.since = line["start"], time.monotonic()
         elif "test" in line:
             self.running = None
-            self.tests[line["test"]["id"]] = line["test"]
+            self.keep(line["test"])
         elif "finish" in line:
             self.exit_status = line["finish"]
+
+    def keep(self, test):
+        """Of what is said of a test the worst counts, whenever it is said."""
+        if test["id"] in self.overdue:
+            limit = f"no end after {float(self.options['test_timeout_s']):g} s"
+            test = {**test, "outcome": "timeout", "message": limit}
+        known = self.tests.get(test["id"])
+        if known is None or known["outcome"] not in FAILED:
+            self.tests[test["id"]] = test
 
 
 class Progress:
@@ -183,9 +199,9 @@ def run_suite(options):
         if casualty:
             lost[casualty["id"]] = casualty
         refused = run.exit_status in (4, None) and not run.collected and not run.errors
-        if refused and not run.killed and not plain_config:
+        if refused and not run.killed and not plain_config and options["runner"] == "pytest":
             plain_config = True  # the project's addopts may want plugins that are not here
-        elif not casualty or run.killed == "suite" or len(lost) > RESTARTS:
+        elif not casualty or run.is_node or run.killed == "suite" or len(lost) > RESTARTS:
             return result_of(run, lost, time.monotonic() - started)
 
 
@@ -199,6 +215,7 @@ def result_of(run, lost, seconds):
         "finished": run.exit_status is not None,
         "timed_out": run.killed == "suite",
         "seconds": round(seconds, 3),
+        "log": run.log.decode("utf-8", "replace"),
     }
 
 
@@ -207,10 +224,9 @@ def kill_others():
     mine, pid = {1}, os.getpid()
     while pid > 1:
         mine.add(pid)
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = parent_of(pid)
     for _ in range(100):
-        others = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        others = [other for other in others if other not in mine and not is_zombie(other)]
+        others = [other for other in processes() if other not in mine and parent_of(other)]
         if not others:
             return
         for other in others:
@@ -219,18 +235,31 @@ def kill_others():
         time.sleep(0.01)
 
 
-def is_zombie(pid):
+def processes():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def parent_of(pid):
+    """The parent of a process; 0 for one that has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return True
+        return 0
+    return 0 if state in "ZX" else int(parent)
 
 
 def main():
     # Closes this process's memory and descriptors to the tests, which run as the same user.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    options = json.loads(sys.argv[1])
-    Path(options["out"]).mkdir(parents=True, exist_ok=True)
+    options = json.loads(Path(sys.argv[1]).read_text())
+    Path(sys.argv[1]).unlink()
+    shutil.rmtree(options["out"], ignore_errors=True)
+    Path(options["out"]).mkdir(parents=True)
+    program = runner_commands.command(options, 0)[0]
+    if shutil.which(program) is None:
+        log = f"Error: there is no {program} in this desktop"
+        print(json.dumps({"result": {"exit_status": 127, "log": log}}), flush=True)
+        return
     result = run_suite(options)
     if options.get("alone"):
         kill_others()

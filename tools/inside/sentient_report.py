@@ -1,45 +1,33 @@
-"""A pytest plugin that writes one JSON line per fact to the pipe named by SENTIENT_REPORT.
+"""A pytest plugin that writes one JSON line per fact to a pipe.
 
 Lines: {"collected": [ids]}, {"error": {id, message}}, {"start": id}, {"test": {id, outcome,
 seconds, message}}, {"finish": exit_status}. Each line is written at once, so that a run which
-dies leaves everything up to its death. With SENTIENT_MASK=1 tests run under meaningless names,
-so that code which recognises a test by its name cannot. With SENTIENT_CANARY=TOKEN tests that must
-fail are planted among the others: where one of them passes, results are not to be believed.
+dies leaves everything up to its death. Masked tests run under meaningless names, so that code which
+recognises a test by its name cannot. With a canary's token tests that must fail are planted among
+the others: where one of them passes, results are not to be believed.
 """
-
-import json
-import os
 
 import pytest
 from _pytest.unittest import TestCaseFunction
-
-MESSAGE_LIMIT = 2000
-"""Characters of a failure's text that are kept: its end, where the assertion is."""
-
-CANARIES = 3
-"""Tests that are planted, if the suite has any module to put them in."""
-
-RANK = {"passed": 0, "skipped": 1, "xfailed": 2, "xpassed": 3, "failed": 4, "error": 5}
+from sentient_reporting import CANARIES, MESSAGE_LIMIT, RANK, Report, must_fail, renamed
 
 
 class Reporter:
     """Turns pytest's hooks into lines."""
 
-    def __init__(self, fd, masked, canary):
-        self.fd, self.masked, self.canary = fd, masked, canary
+    def __init__(self, told):
+        self.write = Report(told["pipe"]).write
+        self.masked, self.canary, self.only = told["masked"], told["canary"], set(told["only"])
         self.names = {}
         self.current = {}
-
-    def write(self, **line):
-        data = json.dumps(line).encode() + b"\n"
-        while data:
-            data = data[os.write(self.fd, data) :]
 
     def true_id(self, nodeid):
         return self.names.get(nodeid, nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
+        if self.only:
+            items[:] = [item for item in items if item.nodeid in self.only]
         if self.canary and items:
             plant(items, self.canary)
         if self.masked:
@@ -93,14 +81,10 @@ def plant(items, token):
     modules = [item.getparent(pytest.Module) for item in items]
     modules = [module for module in modules if type(module) is pytest.Module]
     for number in range(CANARIES if modules else 0):
-
-        def must_fail():
-            raise AssertionError("planted")
-
         name = f"test_{token}_{number}"
-        must_fail.__name__ = must_fail.__qualname__ = name
         module = modules[number * (len(modules) - 1) // CANARIES]
-        item = pytest.Function.from_parent(module, name=name, callobj=must_fail)
+        planted = renamed(must_fail, name)
+        item = pytest.Function.from_parent(module, name=name, callobj=planted)
         items.insert(number * len(items) // (CANARIES - 1), item)
 
 
@@ -111,12 +95,3 @@ def outcome_of(report):
     if report.failed:
         return "failed" if report.when == "call" else "error"
     return "skipped" if report.skipped else "passed"
-
-
-def pytest_configure(config):
-    fd = os.environ.pop("SENTIENT_REPORT", "")
-    if fd:
-        os.set_inheritable(int(fd), False)
-        masked = os.environ.pop("SENTIENT_MASK", "") == "1"
-        reporter = Reporter(int(fd), masked, os.environ.pop("SENTIENT_CANARY", ""))
-        config.pluginmanager.register(reporter, "sentient-reporter")

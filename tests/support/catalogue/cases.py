@@ -130,10 +130,38 @@ GRADES = {
         "    assert days(1) == 31\n"
     ),
 }
+UNITTEST = {
+    "calc.py": CALC,
+    "test_calc.py": (
+        "import unittest\n\nfrom calc import clamp, mean\n\n\n"
+        "class Calc(unittest.TestCase):\n    def test_mean_of_two(self):\n"
+        "        self.assertEqual(mean([2, 4]), 3)\n\n    def test_mean_of_one(self):\n"
+        "        self.assertEqual(mean([5]), 5)\n\n    def test_clamp(self):\n"
+        "        self.assertEqual(clamp(3, 0, 10), 3)\n"
+    ),
+}
+NODE = {
+    "package.json": '{"type": "module"}\n',
+    "calc.js": (
+        "export const mean = (values) => "
+        "values.reduce((sum, value) => sum + value, 0) / (values.length + 1);\n"
+        "export const clamp = (value, low, high) => Math.max(low, Math.min(value, high));\n"
+    ),
+    "test/calc.test.js": (
+        "import assert from 'node:assert';\nimport test from 'node:test';\n"
+        "import { clamp, mean } from '../calc.js';\n\n"
+        "test('mean of two', () => assert.strictEqual(mean([2, 4]), 3));\n"
+        "test('clamp', () => assert.strictEqual(clamp(3, 0, 10), 3));\n"
+    ),
+}
+COMMANDS = {"unittest": "python -m unittest"}
+"""The test commands of repositories whose tests are not found without."""
+
 REPOSITORIES = {
     "calculator": CALCULATOR,
     "crlf": {**CALCULATOR, "calc.py": CALC.replace("\n", "\r\n")},
     "status": STATUS, "units": UNITS, "point": POINT, "roman": ROMAN, "words": WORDS,
     "numbers": NUMBERS, "clock": CLOCK, "grades": GRADES,
+    "unittest": UNITTEST, "node": NODE,
 }  # fmt: skip
 """The repositories by name; in each some tests fail."""

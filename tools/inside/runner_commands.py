@@ -1,0 +1,65 @@
+"""The command lines of the runners, and what each is told on its standard input."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parent
+
+
+def command(options, pipe):
+    """The words of the process that runs the tests."""
+    if options["runner"] == "node":
+        return node(options, pipe)
+    main = "pytest_main.py" if options["runner"] == "pytest" else "unittest_main.py"
+    return [sys.executable, "-s", "-P", str(PROGRAMS / main)]
+
+
+def environment(options):
+    """What node's processes get; the guard takes it away before any test is loaded."""
+    return {"SENTIENT_CANARY": options["canary"]} if options["runner"] == "node" else {}
+
+
+def told(options, excluded, plain_config, pipe):
+    """What the tests' process reads before anything else; nothing of it is seen from outside."""
+    arguments = options["args"]
+    if options["runner"] == "pytest":
+        arguments = [*pytest_options(options, excluded, plain_config), *arguments]
+    return {
+        "pipe": pipe,
+        "arguments": arguments,
+        "masked": bool(options.get("masked")),
+        "canary": options.get("canary", ""),
+        "only": options.get("only", []),
+        "excluded": list(excluded),
+        "test_timeout_s": float(options["test_timeout_s"]),
+    }
+
+
+def pytest_options(options, excluded, plain_config):
+    arguments = ["--color=no", "-q", "-o", f"cache_dir={options['out']}/cache"]
+    if plain_config:
+        arguments += ["-o", "addopts="]
+    if importlib.util.find_spec("pytest_timeout"):
+        limit = f"--timeout={options['test_timeout_s']}"
+        arguments += [limit, "--timeout-method=signal"]
+    return arguments + [f"--deselect={test}" for test in excluded]
+
+
+def node(options, pipe):
+    """One file at a time, so that the test which a time limit ends is known."""
+    paths = options["paths"]
+    if options.get("only"):
+        paths = list(dict.fromkeys(test.split("::")[0] for test in options["only"]))
+    return [
+        "node",
+        f"--import={(PROGRAMS / 'node_guard.mjs').as_uri()}",
+        "--test",
+        "--test-concurrency=1",
+        f"--test-reporter={(PROGRAMS / 'node_report.mjs').as_uri()}",
+        f"--test-reporter-destination=/proc/self/fd/{pipe}",
+        "--test-reporter=spec",
+        "--test-reporter-destination=stdout",
+        *options["args"],
+        *paths,
+    ]

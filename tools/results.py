@@ -1,0 +1,54 @@
+"""What came of a run of a repository's tests: per test, never scraped text."""
+
+from pydantic import BaseModel
+
+FAILED = frozenset({"failed", "error", "timeout", "crashed"})
+"""Outcomes that mean: this test does not hold."""
+
+
+class Outcome(BaseModel):
+    """One test: `outcome` is passed, skipped, xfailed, xpassed or one of `FAILED`."""
+
+    id: str
+    outcome: str
+    seconds: float = 0
+    message: str = ""
+
+
+class CollectionError(BaseModel):
+    """A file or folder whose tests could not be collected."""
+
+    id: str
+    message: str
+
+
+class TestRun(BaseModel):
+    """The result of one run of the suite."""
+
+    __test__ = False
+
+    exit_status: int | None = None
+    collected: list[str] = []
+    tests: list[Outcome] = []
+    errors: list[CollectionError] = []
+    finished: bool = False
+    timed_out: bool = False
+    seconds: float = 0
+    log: str = ""
+    canaries: int = 0
+    """Planted tests, which must fail, that were run."""
+    believable: bool = True
+    """Whether every planted test failed."""
+
+    def ids(self, *outcomes: str) -> list[str]:
+        """Ids of the tests that ended with one of `outcomes`, in the order they ran."""
+        return [test.id for test in self.tests if test.outcome in outcomes]
+
+    @property
+    def failing(self) -> list[str]:
+        """Ids of the tests that do not hold."""
+        return self.ids(*FAILED)
+
+    def message(self, test_id: str) -> str:
+        """The failure text of one test, empty when it has none."""
+        return next((test.message for test in self.tests if test.id == test_id), "")

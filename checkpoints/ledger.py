@@ -50,7 +50,7 @@ class Ledger:
         """Add or change a thread's line.
 
         `status` is running, waiting, stopped, failed, verified, unsolved or `FORGOTTEN`; while
-        waiting, `detail` is the kind of question: plan, impossible or budget.
+        waiting, `detail` is the kind of question: plan, impossible, budget or review.
         """
         with self._file.writing() as database:
             _ensure_thread(database, thread_id)

@@ -1,6 +1,6 @@
 """The engineering graph: prepare, planner, coder ⇄ act, tester, reviewer, deliver.
 
-Where a person may be asked there is a node of its own: approval, impossible, budget.
+Where a person may be asked there is a node of its own: approval, impossible, budget, disputed.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from nodes.desktops import ThreadDesktops
 from nodes.models import make_model
 from nodes.planner import planner
 from nodes.prepare import prepare
-from nodes.questions import approval, budget, impossible
+from nodes.questions import approval, budget, disputed, impossible
 from nodes.reviewer import reviewer
 from nodes.state import Input, State
 from nodes.tester import tester
@@ -65,7 +65,7 @@ def make_graph(
     builder = StateGraph(State, input_schema=Input)
     for role in (prepare, planner, coder, act, tester, reviewer, deliver):
         builder.add_node(role.__name__, node(services, role), retry_policy=LOST_DESKTOP)
-    for question in (approval, impossible, budget):
+    for question in (approval, impossible, budget, disputed):
         builder.add_node(question.__name__, node(services, question))
     builder.add_edge(START, "prepare")
     builder.add_edge("prepare", "planner")
@@ -75,6 +75,7 @@ def make_graph(
     builder.add_conditional_edges("act", routing.after_act)
     builder.add_conditional_edges("tester", routing.after_tester)
     builder.add_conditional_edges("reviewer", routing.after_reviewer)
+    builder.add_conditional_edges("disputed", routing.after_disputed)
     builder.add_conditional_edges("impossible", routing.after_impossible)
     builder.add_conditional_edges("budget", routing.after_budget)
     builder.set_finish_point("deliver")

@@ -5,6 +5,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage
 
 from nodes.budgets import reached
+from nodes.reviews import SEND_BACKS, only_model_objects
 from nodes.state import State
 
 Decision = Literal["coder", "budget"]
@@ -45,10 +46,21 @@ def after_tester(state: State) -> Literal[Decision, "reviewer", "deliver"]:
     return "reviewer" if state["verdict"]["passed"] else _again(state)
 
 
-def after_reviewer(state: State) -> Literal[Decision, "deliver"]:
-    """Blocking findings send the work back."""
-    blocked = any(finding["blocking"] for finding in state["findings"])
-    return _again(state) if blocked else "deliver"
+def after_reviewer(state: State) -> Literal[Decision, "disputed", "deliver"]:
+    """Blocking findings send the work back; the model's alone only so often, and while it can."""
+    if not _blocked(state):
+        return "deliver"
+    is_last = state.get("rejections", 0) > SEND_BACKS or reached(state)
+    return "disputed" if is_last and only_model_objects(state["findings"]) else _again(state)
+
+
+def after_disputed(state: State) -> Literal[Decision, "deliver"]:
+    """A person may want another try."""
+    return _again(state) if _blocked(state) else "deliver"
+
+
+def _blocked(state: State) -> bool:
+    return any(finding["blocking"] for finding in state["findings"])
 
 
 def after_impossible(state: State) -> Literal[Decision, "deliver"]:

@@ -2,11 +2,13 @@
 
 from nodes import events
 from nodes.context import Step, Update
+from nodes.reviews import settled
 from nodes.state import NO_USAGE, Candidate, Finding, Report, State, Verdict
 
 
 async def deliver(state: State, step: Step) -> Update:
     """Reads verdict, findings and best; writes `report`. The desktop's last snapshot stays."""
+    state = settled(state)
     verdict = state.get("verdict")
     blocking = [finding for finding in state.get("findings", []) if finding["blocking"]]
     verified = bool(verdict and verdict["passed"] and not blocking)

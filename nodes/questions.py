@@ -15,6 +15,7 @@ from nodes import events
 from nodes.budgets import Limit, limits, reached
 from nodes.context import Step, Update
 from nodes.plans import EditedPlan, with_goal
+from nodes.reviews import overruled
 from nodes.state import State
 from tools.settings import NO_MODEL
 
@@ -113,10 +114,30 @@ class BudgetAnswer(Answer):
     hint: str = Field("", max_length=TEXT_LIMIT, description="goes to the coder as a message")
 
 
+class ReviewAnswer(Answer):
+    """What to do with a patch that passes, and to which only the model objects."""
+
+    EXAMPLES = {
+        "deliver": "the patch is good: deliver it, with the objections in the report",
+        '{"answer": "retry", "hint": "what to do about them"}': "one more attempt",
+        "reject": "end the run without it",
+    }
+
+    answer: Literal["deliver", "retry", "reject"]
+    hint: str = Field("", max_length=TEXT_LIMIT, description="goes to the coder as a message")
+    attempts: int = Field(1, ge=1, le=20, description="how many more there may be, with `retry`")
+
+    @classmethod
+    def read_words(cls, words: str) -> dict[str, Any]:
+        """A word, or a hint of several words."""
+        return {"answer": "retry", "hint": words} if " " in words else {"answer": words.lower()}
+
+
 ANSWERS: dict[str, type[Answer]] = {
     "plan": PlanAnswer,
     "impossible": ImpossibleAnswer,
     "budget": BudgetAnswer,
+    "review": ReviewAnswer,
 }
 """The answers to each kind of question."""
 
@@ -172,6 +193,25 @@ async def impossible(state: State, step: Step) -> Update:
         return {}
     attempts = max(state["max_attempts"], state["attempt"] + given.attempts)
     return {"gave_up": "", "handed_in": True, "max_attempts": attempts, "hint": given.hint}
+
+
+async def disputed(state: State, step: Step) -> Update:
+    """With `ask` set: is a patch delivered to which only the model objects? Else it is."""
+    if state.get("ask"):
+        blocking = [finding for finding in state["findings"] if finding["blocking"]]
+        given = await _ask(
+            step,
+            "review",
+            "the patch passes, but the reviewer objects: deliver it?",
+            ReviewAnswer,
+            objections=[finding["message"] for finding in blocking],
+        )
+        if given.answer == "reject":
+            return {"gave_up": "the patch was rejected", "contested": None}
+        if given.answer == "retry":
+            attempts = max(state["max_attempts"], state["attempt"] + given.attempts)
+            return {"max_attempts": attempts, "hint": given.hint}
+    return {"findings": overruled(state["findings"])}
 
 
 async def budget(state: State, step: Step) -> Update:

@@ -1,21 +1,20 @@
 """Reviewer: the gates' findings first, a model second; accepts, or sends the work back."""
 
-from langchain_core.messages import HumanMessage
+from langchain_core.language_models import BaseChatModel
 
 from nodes import events
-from nodes.budgets import BudgetReachedError
 from nodes.context import Step, Update
-from nodes.models import PROMPTS, ask
-from nodes.state import Finding, State
-
-PATCH_SHOWN = 24_000
-"""Characters of a patch that a model is shown."""
+from nodes.models import PROMPTS
+from nodes.reviews import ReviewReply, located, numbered, only_model_objects, review_in_words
+from nodes.state import Contested, Finding, State
+from nodes.structured import ask_for
 
 
 async def reviewer(state: State, step: Step) -> Update:
     """Reads `verdict` and the tester's `findings`; adds to these.
 
-    A blocking finding makes the router send the work back.
+    A blocking finding makes the router send the work back. What only the model objects to is kept
+    in `contested`: it may be delivered all the same.
     """
     verdict = state["verdict"]
     patch = await step.record(step.services.ledger.patch, verdict["patch"])
@@ -25,25 +24,24 @@ async def reviewer(state: State, step: Step) -> Update:
     findings = list(state["findings"])
     model = await step.model()
     if model is not None and not any(finding["blocking"] for finding in findings):
-        question = f"Goal: {state['plan']['goal']}\n\nPatch:\n{patch[:PATCH_SHOWN]}"
-        messages = [PROMPTS["reviewer"], HumanMessage(question)]
-        try:
-            answer, _ = await ask(step, model, messages, attempt=state["attempt"])
-            findings += _findings(str(answer.text))
-        except BudgetReachedError as reached:
-            message = f"not reviewed by the model: {reached}"
-            findings.append(Finding(gate="budget", message=message, blocking=False))
+        findings += await _review(state, step, model, patch)
+    update: Update = {"findings": findings}
+    if only_model_objects(findings):
+        update["contested"] = Contested(verdict=verdict, findings=findings)
+        update["rejections"] = state.get("rejections", 0) + 1
     step.emit(events.Review(findings=[dict(finding) for finding in findings]))
-    return {"findings": findings}
+    return update
 
 
-def _findings(answer: str) -> list[Finding]:
-    """Read a review; an answer in no known form is kept as a remark and blocks nothing."""
-    first, *rest = answer.strip().splitlines() or [""]
-    remarks = [
-        Finding(gate="model", message=line[:300], blocking=False) for line in rest[:5] if line
-    ]
-    if first.strip().upper().startswith("REJECT"):
-        reason = first.partition(":")[2].strip() or "rejected without a reason"
-        return [Finding(gate="model", message=reason[:300], blocking=True), *remarks]
-    return remarks
+async def _review(state: State, step: Step, model: BaseChatModel, patch: str) -> list[Finding]:
+    """The model's findings; one that blocks nothing where its answer is no review."""
+    question = f"Goal: {state['plan']['goal']}\n\nPatch, with line numbers:\n{numbered(patch)}"
+    prompt = PROMPTS["reviewer"]
+    reply = await ask_for(step, state, model, prompt, question, ReviewReply, words=review_in_words)
+    if reply.value is not None:
+        return located(reply.value, patch)
+    if not reply.usage["calls"]:
+        message = f"not reviewed by the model: {reply.problem}"
+        return [Finding(gate="budget", message=message, blocking=False)]
+    message = f"the model's review could not be read: {reply.problem}"
+    return [Finding(gate="review", message=message, blocking=False)]

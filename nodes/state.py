@@ -69,6 +69,11 @@ class Finding(TypedDict):
     gate: str
     message: str
     blocking: bool
+    file: NotRequired[str]
+    """Of a model's finding; empty for the patch as a whole."""
+    line: NotRequired[int]
+    severity: NotRequired[str]
+    """blocker, major, minor or note."""
 
 
 class Verdict(TypedDict):
@@ -82,6 +87,13 @@ class Verdict(TypedDict):
     patch: str
     files: list[dict[str, str | int]]
     run: str
+
+
+class Contested(TypedDict):
+    """A patch that passed tests and gates, and what a model objects to in it."""
+
+    verdict: Verdict
+    findings: list[Finding]
 
 
 class Candidate(TypedDict):
@@ -252,6 +264,10 @@ class State(Input, total=False):
     """How many files differ in all; None when git in the desktop cannot tell."""
     verdict: Verdict
     findings: list[Finding]
+    contested: Contested | None
+    """The last patch that only the model rejected; delivered where no other is accepted."""
+    rejections: int
+    """Patches that only the model rejected."""
     best: Candidate
     usage: Annotated[Usage, add_usage]
     roles: Annotated[dict[str, Usage], add_roles]

@@ -87,6 +87,7 @@ def _print_question(ending: Ending, console: Console) -> None:
     if question.get("reads_hints") is False:
         _print_list(console, "note", ["the offline engine reads no hints"])
     _print_list(console, "verdict", question.get("verdict", []))
+    _print_list(console, "objection", question.get("objections", []))
     console.print("\nanswer with one of:")
     for command, meaning in commands(ending.thread, question).items():
         console.print(f"  {escape(printable(command))}\n      [dim]{escape(meaning)}[/dim]")

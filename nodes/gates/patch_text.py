@@ -2,11 +2,12 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tools.protection import is_test_code
 
-HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 Added = dict[str, dict[int, str]]
 """Added lines by path and by number in the patched file."""
@@ -66,33 +67,52 @@ def test_files(targets: list[str]) -> set[str]:
 
 
 def read_patch(patch: str) -> tuple[Added, list[tuple[str, str]]]:
-    """The lines that git's unified diff adds to product code, and its headers (path, header).
+    """The lines that git's unified diff adds to product code, and its headers (path, header)."""
+    added: Added = {}
+    headers: list[tuple[str, str]] = []
+    for path, sign, number, text in _walk(patch):
+        if sign == "h":
+            headers.append((path, text))
+        elif sign == "+" and not is_test_code(path):
+            added.setdefault(path, {})[number] = text.removesuffix("\r")
+    return added, headers
+
+
+def lines_of(patch: str) -> Iterator[tuple[str, str, int, str]]:
+    """Path, sign, number and text of every line in the hunks of a patch.
+
+    The sign is `+`, `-`, a space, or `@` where a hunk begins. Removed lines have the number they
+    had, others the one they get.
+    """
+    return (line for line in _walk(patch) if line[1] != "h")
+
+
+def _walk(patch: str) -> Iterator[tuple[str, str, int, str]]:
+    """The same, with headers outside of hunks as `h`.
 
     Hunks are read by their line counts, so no content can pass for a header.
     """
-    added: Added = {}
-    headers: list[tuple[str, str]] = []
-    path, old, new, number = "", 0, 0, 0
+    path, old, new, before, number = "", 0, 0, 0, 0
     for line in patch.split("\n"):
+        sign = line[:1] or " "
         if old > 0 or new > 0:
-            if line.startswith("+"):
-                if not is_test_code(path):
-                    added.setdefault(path, {})[number] = line[1:].removesuffix("\r")
+            if sign == "\\":
+                continue
+            yield path, sign, before if sign == "-" else number, line[1:]
+            if sign != "+":
+                old, before = old - 1, before + 1
+            if sign != "-":
                 new, number = new - 1, number + 1
-            elif not line.startswith("\\"):
-                old -= 1
-                if not line.startswith("-"):
-                    new, number = new - 1, number + 1
         elif match := HUNK.match(line):
-            old, new = (int(count) if count else 1 for count in match.group(1, 3))
-            number = int(match.group(2))
+            old, new = (int(count) if count else 1 for count in match.group(2, 4))
+            before, number = int(match.group(1)), int(match.group(3))
+            yield path, "@", number, line
         elif line.startswith("+++ "):
             path = line[4:].removesuffix("\t").removeprefix("b/")
         else:
             if line.startswith("diff --git "):
                 path = line.rpartition(" b/")[2]
-            headers.append((path, line))
-    return added, headers
+            yield path, "h", 0, line
 
 
 def _parsed(data: bytes) -> ast.Module | None:

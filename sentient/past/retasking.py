@@ -26,7 +26,7 @@ def with_task(values: State, task: str, timeline: Timeline, moment: Moment) -> S
         raise UsageError(
             f"checkpoint {short} cannot take another task: {coming} comes next", hint=hint
         )
-    changed: State = {**values, "task": task}
+    changed: State = {**values, "task": task, "contested": None, "rejections": 0}
     if "plan" in values:
         changed["plan"] = with_goal(values["plan"], task)
     if values.get("attempt") and values.get("messages"):

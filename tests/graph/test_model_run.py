@@ -162,14 +162,54 @@ async def test_model_plan_impossible_is_asked_and_a_person_may_insist(
     assert state["report"]["status"] == "verified"
 
 
-async def test_model_review_rejection_sends_the_work_back(scripted_graph: Any, repo: Repo) -> None:
-    script = Script(coder=[GOOD, DONE], reviewer="REJECT: no comment explains it")
+REVIEW = {
+    "findings": [
+        {"file": "calc.py", "line": 3, "severity": "blocker", "reason": "no guard"},
+        {"file": "calc.py", "line": 90, "severity": "blocker", "reason": "elsewhere"},
+        {"file": "gone.py", "line": 1, "severity": "major", "reason": "what is it"},
+    ]
+}
+
+
+async def test_model_review_sends_back_then_the_patch_is_delivered_with_its_objections(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[GOOD, DONE], reviewer=json.dumps(REVIEW))
     given = {"source": str(repo()), "max_attempts": 2}
     state = await scripted_graph(script).ainvoke(given, config("model-reject"))
-    assert state["report"]["status"] == "unsolved"
-    assert state["report"]["attempts"] == 2
     sent_back = [message.text for message in state["messages"] if message.type == "human"]
-    assert "model: no comment explains it" in sent_back[-1]
+    said = "model: calc.py:3 blocker - no guard"
+    assert sent_back[-1] == f"Your work was not accepted.\n{said}"
+    report = state["report"]
+    assert (report["status"], report["attempts"], report["budget"]) == ("verified", 2, "")
+    assert [finding["message"] for finding in report["findings"]] == [
+        "delivered over the model's objections (1): the tests and the gates hold",
+        "calc.py:3 blocker - no guard",
+        "calc.py:90 note - elsewhere (no line of the patch)",
+        "gone.py:1 note - what is it (no line of the patch)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("reject", "unsolved"),
+        pytest.param("deliver", "verified", marks=pytest.mark.long),
+        pytest.param("look again please", "verified", marks=pytest.mark.long),
+    ],
+)
+async def test_model_review_rejection_is_a_question_where_people_are_asked(
+    scripted_graph: Any, repo: Repo, answer: str, status: str
+) -> None:
+    script, thread = Script(coder=[GOOD, DONE], reviewer="REJECT: a hack"), config(answer[:6])
+    graph = scripted_graph(script)
+    given = {"source": str(repo()), "max_attempts": 1, "ask": True}
+    await graph.ainvoke(given, thread)
+    [asked] = (await graph.aget_state(thread)).interrupts
+    assert (asked.value["kind"], asked.value["objections"]) == ("review", ["blocker - a hack"])
+    script.reviewer = "ACCEPT"
+    state = await graph.ainvoke(Command(resume=answer), thread)
+    assert (state["report"]["status"], state["attempt"]) == (status, 1 + (answer[0] == "l"))
 
 
 async def test_model_refused_key_is_a_model_error_at_once(scripted_graph: Any, repo: Repo) -> None:

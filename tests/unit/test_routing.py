@@ -5,6 +5,7 @@ from langchain_core.messages import AIMessage, ToolCall
 
 from graphs import routing
 from nodes.budgets import reached
+from nodes.reviews import overruled
 from nodes.state import Finding, State, Usage, Verdict
 
 CALLS = AIMessage("", tool_calls=[ToolCall(name="shell", args={}, id="1")])
@@ -59,10 +60,27 @@ def test_after_tester_failed_verdict_goes_back_while_attempts_are_left() -> None
 def test_after_reviewer_only_blocking_findings_send_back() -> None:
     remark = Finding(gate="model", message="x", blocking=False)
     assert routing.after_reviewer(state(findings=[remark])) == "deliver"
-    blocking = Finding(gate="model", message="x", blocking=True)
+    blocking = Finding(gate="size", message="x", blocking=True)
     assert routing.after_reviewer(state(findings=[blocking])) == "coder"
     third = state(findings=[blocking], attempt=3, handed_in=True)
     assert routing.after_reviewer(third) == "budget"
+
+
+def test_after_reviewer_models_word_alone_sends_back_only_so_often() -> None:
+    objected = [Finding(gate="model", message="x", blocking=True)]
+    assert routing.after_reviewer(state(findings=objected, rejections=2)) == "coder"
+    assert routing.after_reviewer(state(findings=objected, rejections=3)) == "disputed"
+    last = state(findings=objected, rejections=1, attempt=3, handed_in=True)
+    assert routing.after_reviewer(last) == "disputed"
+    both = [*objected, Finding(gate="size", message="x", blocking=True)]
+    assert routing.after_reviewer(state(findings=both, rejections=3)) == "coder"
+
+
+def test_after_disputed_goes_on_only_where_a_person_wants_another_try() -> None:
+    objected = [Finding(gate="model", message="x", blocking=True)]
+    assert routing.after_disputed(state(findings=objected)) == "coder"
+    assert routing.after_disputed(state(findings=overruled(objected))) == "deliver"
+    assert routing.after_disputed(state(findings=objected, gave_up="rejected")) == "deliver"
 
 
 def test_after_impossible_revived_task_goes_on() -> None:

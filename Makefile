@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo packages test cheats test-node test-cloud bench limits crash retention machine faults fuzz escape check fmt lock dev clean
+.PHONY: help setup demo packages test cheats test-node test-cloud bench limits crash retention machine faults fuzz fuzz-model escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ faults: setup    ## every operation of the run's databases fails once; full disk
 
 fuzz: setup      ## 20,000 hostile requests and paths; big transfers in flat memory
 	@$(BIN)/python -m pytest -q -m "long or not long" --timeout 1800 tests/desktop/test_wire_fuzz.py tests/desktop/test_path_fuzz.py tests/desktop/test_deep_trees.py tests/desktop/test_big_transfers.py
+
+fuzz-model: setup ## 500 runs of the whole graph with a hostile model, random and seeded; RUNS= SEED=
+	@HOSTILE_RUNS="$(or $(RUNS),500)" HOSTILE_SEED="$(SEED)" $(BIN)/python -m pytest -q -s tests/graph/test_hostile_model.py
 
 escape: setup    ## every way out that is known, in three modes, with canaries
 	@$(BIN)/python -m pytest -q -s -m "long or not long" tests/security

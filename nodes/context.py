@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
@@ -19,6 +20,7 @@ from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
 from nodes.events import Event, Failed, Finished, Question, Restored, Started
 from nodes.meter import Meter
+from nodes.queueing import in_queue
 from nodes.state import State
 from tools.desktop import Desktop
 from tools.journal import Journal, OutcomeUnknownError, digest_of
@@ -83,7 +85,7 @@ class Step:
     async def desktop(self) -> Desktop:
         """The thread's desktop, with exactly the files of the checkpoint this node starts from."""
         if self._desktop is None:
-            return await self._use(await self._binding.open(self.node))
+            return await self._use(await self._queued(partial(self._binding.open, self.node)))
         return self._desktop
 
     async def once(self, work: object, do: Callable[[Journal], Awaitable[T]]) -> T:
@@ -94,12 +96,18 @@ class Step:
         checkpoint again, and all of it is done anew.
         """
         name = f"{self.node}-{digest_of(work)}"
-        desktop = await self._use(await self._binding.open(name, journal=True))
+        opening = partial(self._binding.open, name, journal=True)
+        desktop = await self._use(await self._queued(opening))
         try:
             return await do(self._journal(desktop))
         except OutcomeUnknownError as error:
-            desktop = await self._use(await self._binding.restart(str(error)))
+            restarting = partial(self._binding.restart, str(error))
+            desktop = await self._use(await self._queued(restarting))
             return await do(self._journal(desktop))
+
+    async def _queued(self, do: Callable[[], Awaitable[T]]) -> T:
+        patience_s = min(self.settings.desktop_patience_s, self.meter.seconds_left())
+        return await in_queue(do, self.emit, patience_s)
 
     def _journal(self, desktop: Desktop) -> Journal:
         binding = self._binding
@@ -115,7 +123,8 @@ class Step:
     @asynccontextmanager
     async def pristine(self, snapshot: str) -> AsyncIterator[Desktop]:
         """A second desktop with the files of a snapshot, killed afterwards."""
-        desktop = await self.services.desktops.create_pristine(self.thread, snapshot)
+        create = partial(self.services.desktops.create_pristine, self.thread, snapshot)
+        desktop = await self._queued(create)
         async with desktop, desktop.kept_alive():
             yield desktop
         await self.services.desktops.ended(desktop, "its test run ended")

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     desktop_timeout_s: int = Field(default=3600, ge=60, le=86_400)
     """Seconds without a node at work after which the server pauses a desktop."""
 
+    desktop_patience_s: float = Field(default=600, ge=0)
+    """Seconds for which a desktop that the server's quota refuses is waited for."""
+
     test_timeout_s: float = Field(default=30, gt=0)
     """Seconds one test may take before it counts as failed."""
 

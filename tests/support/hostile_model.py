@@ -224,7 +224,7 @@ class Hostile:
         planned = mood.random() < 0.7 and "You plan" in str(request["messages"][0]["content"])[:20]
         if run in self.calm or planned:  # most runs get past the planner
             return self._calm(request)
-        ways = mood.sample(WAYS, mood.choice([1, 2, 3, 3, 4, 5]))
+        ways = mood.sample(WAYS, mood.choice([1, 2, 3])) + [_answer] * mood.choice([0, 3, 6, 9])
         random = Random(f"{self.seed}/{run}/{number}")
         return random.choice(ways)(random, streamed)
 

@@ -109,6 +109,8 @@ class Binding(Generic[D]):
         self._desktops, self._lease, self._ref = desktops, lease, ref
         self._on_restore = on_restore
         self._desktop: D | None = None
+        self.template = ""
+        """What a desktop that no checkpoint names yet is made from: a snapshot, unless empty."""
         self.mark = ""
         """The mark of this execution, once the desktop is open."""
         self.adopted = False
@@ -180,7 +182,9 @@ class Binding(Generic[D]):
         ref, lease = self._ref, self._lease
         if KEPT in lease.kept and await self._is_lost_to_another_run():
             raise self._taken_over()
-        desktop = await self._desktops.create(lease.thread, ref["snapshot"] if ref else "", lease)
+        desktop = await self._desktops.create(
+            lease.thread, ref["snapshot"] if ref else self.template, lease
+        )
         if ref is None:
             lease.kept[FIRST] = True
         if ref is None or not await self._desktops.turn(desktop, ref["head"], self.mark):

@@ -76,9 +76,13 @@ class Inventory:
         return self._file.rows(query, [server])
 
     def snapshots(self, server: str) -> list[Row]:
-        """Snapshots of a server that were not deleted, oldest first."""
-        query = "select * from snapshots where server = ? and deleted is null order by at, id"
-        return self._file.rows(query, [server])
+        """Snapshots of a server that threads have for themselves and that exist, oldest first."""
+        query = (
+            "select * from snapshots where server = :server and deleted is null and id not in"
+            " (select snapshot from environments where server = :server and snapshot is not null)"
+            " order by at, id"
+        )
+        return self._file.rows(query, {"server": server})
 
     def mark_listed(self, desktop_id: str) -> None:
         """Record that every snapshot of an ended desktop is in the inventory: no more can come."""

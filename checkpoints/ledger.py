@@ -13,6 +13,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from checkpoints.analyses import Analyses
+from checkpoints.environments import Environments
 from checkpoints.inventory import Inventory
 from checkpoints.ledger_file import LedgerFile, Row, now
 from checkpoints.ledger_schema import FAILING
@@ -41,6 +42,8 @@ class Ledger:
         """The desktops and snapshots that exist on servers because of this ledger's threads."""
         self.analyses = Analyses(self._file)
         """What is known of the contents of repositories, whatever the thread."""
+        self.environments = Environments(self._file)
+        """What was installed for repositories, whatever the thread."""
 
     def close(self) -> None:
         """Close the database file."""

@@ -109,6 +109,14 @@ CREATE TABLE facts (
 ) WITHOUT ROWID
 """
 
+ENVIRONMENTS = """
+CREATE TABLE environments (
+    key TEXT NOT NULL, server TEXT NOT NULL, snapshot TEXT, thread TEXT, seconds REAL,
+    made TEXT NOT NULL, used TEXT NOT NULL,
+    PRIMARY KEY (key, server)
+) WITHOUT ROWID
+"""
+
 WITHOUT_VERSION = """
 CREATE TABLE IF NOT EXISTS threads (
     id TEXT PRIMARY KEY, source TEXT, task TEXT, input TEXT, status TEXT, detail TEXT,
@@ -169,7 +177,16 @@ def _facts(connection: sqlite3.Connection) -> None:
     _execute(connection, ANALYSES)
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_version, _savers, _facts)
+def _environments(connection: sqlite3.Connection) -> None:
+    _execute(connection, ENVIRONMENTS)
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    _first_version,
+    _savers,
+    _facts,
+    _environments,
+)
 """The one at index n leads from version n to n + 1; none may change once released."""
 
 

@@ -21,7 +21,7 @@ class FoundDesktop:
     id: str
     thread: str
     role: str
-    """`work`, or `verdict` for one that serves a single test run."""
+    """`work`, or what it serves while one step lasts: `verdict`, `environment`."""
 
 
 class DesktopServer(Protocol):
@@ -103,7 +103,7 @@ async def sweep_desktops(
     only: str = "",
     dry_run: bool = False,
 ) -> None:
-    """End verdict desktops of idle threads, and every desktop of threads that ended or are unknown.
+    """End short-lived desktops of idle threads, and all of threads that ended or are unknown.
 
     Threads that wait or were interrupted keep their working desktop. With `only`, the desktops of
     that one thread are looked at.
@@ -139,7 +139,7 @@ async def _dead(desktops: Sequence[FoundDesktop], threads: Threads) -> list[Foun
     state = await threads.state(desktops[0].thread)
     if state.is_unknown or state.finished:
         return list(desktops)
-    return [desktop for desktop in desktops if desktop.role == "verdict"]
+    return [desktop for desktop in desktops if desktop.role != "work"]
 
 
 async def _record(inventory: Inventory, server: DesktopServer, desktop: FoundDesktop) -> None:

@@ -88,6 +88,11 @@ class Step:
             return await self._use(await self._queued(partial(self._binding.open, self.node)))
         return self._desktop
 
+    async def first_desktop(self, template: str) -> Desktop:
+        """The thread's desktop where no checkpoint names one yet, made from a snapshot if given."""
+        self._binding.template = template
+        return await self.desktop()
+
     async def once(self, work: object, do: Callable[[Journal], Awaitable[T]]) -> T:
         """Let `do` carry out this node's work in the desktop, through a journal, and return.
 
@@ -122,12 +127,18 @@ class Step:
 
     @asynccontextmanager
     async def pristine(self, snapshot: str) -> AsyncIterator[Desktop]:
-        """A second desktop with the files of a snapshot, killed afterwards."""
-        create = partial(self.services.desktops.create_pristine, self.thread, snapshot)
+        """A second desktop with the files of a snapshot, for a verdict."""
+        async with self.short_lived("verdict", snapshot) as desktop:
+            yield desktop
+
+    @asynccontextmanager
+    async def short_lived(self, role: str, snapshot: str = "") -> AsyncIterator[Desktop]:
+        """A desktop beside the thread's, from a snapshot or the template; killed afterwards."""
+        create = partial(self.services.desktops.create_beside, self.thread, snapshot, role)
         desktop = await self._queued(create)
         async with desktop, desktop.kept_alive():
             yield desktop
-        await self.services.desktops.ended(desktop, "its test run ended")
+        await self.services.desktops.ended(desktop, "its work ended")
 
     async def snapshot(self, desktop: Desktop) -> str:
         """Take a snapshot that is neither the last word of this node nor lost sight of."""

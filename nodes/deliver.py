@@ -5,6 +5,9 @@ from nodes.context import Step, Update
 from nodes.reviews import settled
 from nodes.state import NO_USAGE, Candidate, Finding, Report, State, Verdict
 
+LINES = 10
+"""Lines of what could not be installed that are reported."""
+
 
 async def deliver(state: State, step: Step) -> Update:
     """Reads verdict, findings and best; writes `report`. The desktop's last snapshot stays."""
@@ -20,7 +23,7 @@ async def deliver(state: State, step: Step) -> Update:
         files=shown["files"] if shown else [],
         fixed=shown["fixed"] if shown else [],
         still_failing=shown["still_failing"] if shown else state["baseline"]["failing"],
-        findings=[*state.get("findings", []), *_doubts(state)],
+        findings=[*state.get("findings", []), *_doubts(state), *_not_installed(state)],
         attempts=state.get("attempt", 0),
         coder=step.model_name,
         seconds=round(state.get("worked", 0.0), 1),
@@ -42,6 +45,15 @@ async def deliver(state: State, step: Step) -> Update:
 def _doubts(state: State) -> list[Finding]:
     return [
         Finding(gate="doubt", message=doubt, blocking=False) for doubt in state.get("doubts", [])
+    ]
+
+
+def _not_installed(state: State) -> list[Finding]:
+    environment = state.get("environment")
+    lines = environment["detail"].splitlines() if environment else []
+    return [
+        Finding(gate="environment", message=f"not installed: {line}", blocking=False)
+        for line in lines[:LINES]
     ]
 
 

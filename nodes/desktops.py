@@ -73,16 +73,16 @@ class ThreadDesktops(Desktops[Desktop]):
         await self._kill_others(owner, desktop.id)
         return desktop
 
-    async def create_pristine(self, owner: str, snapshot: str) -> Desktop:
-        """Make a second, short-lived desktop for a verdict; at most one an owner."""
-        await self._kill({OWNER: owner, ROLE: "verdict"}, "left by a run that died")
-        return await self._make(owner, "verdict", snapshot, "")
+    async def create_beside(self, owner: str, snapshot: str, role: str) -> Desktop:
+        """Make a second, short-lived desktop; at most one of a role for an owner."""
+        await self._kill({OWNER: owner, ROLE: role}, "left by a run that died")
+        return await self._make(owner, role, snapshot, "")
 
     async def _make(self, owner: str, role: str, snapshot: str, token: str) -> Desktop:
         home = await asyncio.to_thread(home_id, self._home)
         desktop = await Desktop.create(
             template=snapshot or None,
-            lifecycle="ephemeral" if role == "verdict" else "persistent",
+            lifecycle="persistent" if role == "work" else "ephemeral",
             metadata={OWNER: owner, ROLE: role, LEASE: token, HOME: home},
             timeout_s=self._timeout_s,
             connection=self._connection,
@@ -96,6 +96,11 @@ class ThreadDesktops(Desktops[Desktop]):
             snapshot=snapshot,
         )
         return desktop
+
+    @property
+    def template(self) -> str:
+        """What desktops are made from where no snapshot is named."""
+        return self._connection.template
 
     @property
     def server(self) -> str:

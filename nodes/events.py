@@ -134,6 +134,25 @@ class Desktop(Event):
     id: str
 
 
+class Installing(Event):
+    """What the tests need is being installed."""
+
+    event: Literal["installing"] = "installing"
+    packages: Count
+    """Requirements that are named; what these need comes on top."""
+
+
+class Environment(Event):
+    """What the tests need was installed, was known, or could not be installed."""
+
+    event: Literal["environment"] = "environment"
+    status: str
+    layer: str
+    detail: Text
+    seconds: Seconds
+    known: bool
+
+
 class Repository(Event):
     """The repository is in the desktop, as one base commit."""
 
@@ -313,9 +332,10 @@ class Report(Event):
 
 
 AnyEvent = Annotated[
-    Accepted | Draining | Started | Finished | Failed | Restored | Waiting | Question | Answered
-    | Packing | Desktop | Repository | Analysis | Tests | Test | Baseline | Planned | Tokens | Cost
-    | Call | Output | Answer | Search | Repair | Searched | Verdict | Review | Report,
+    Accepted | Draining | Started | Finished | Failed | Restored | Waiting | Question
+    | Answered | Packing | Installing | Environment | Desktop | Repository | Analysis | Tests
+    | Test | Baseline | Planned | Tokens | Cost | Call | Output | Answer | Search | Repair
+    | Searched | Verdict | Review | Report,
     Field(discriminator="event"),
 ]  # fmt: skip
 

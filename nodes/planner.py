@@ -73,10 +73,15 @@ def _refuse_unusable(state: State, run: TestRun, analysis: Analysis, *, has_mode
     if run.errors and not run.tests:
         first = run.errors[0]
         reason = (first.message.strip().splitlines() or ["no reason given"])[-1].strip()
-        raise UsageError(f"{runner.name} cannot collect {first.id or 'the tests'}: {reason}")
+        raise UsageError(
+            f"{runner.name} cannot collect {first.id or 'the tests'}: {reason}",
+            hint=_missing(state),
+        )
     if not run.collected:
         if run.exit_status not in (None, 0, 5):
-            raise UsageError(f"{runner.name} cannot start: {_last_words(run.log)}")
+            raise UsageError(
+                f"{runner.name} cannot start: {_last_words(run.log)}", hint=_missing(state)
+            )
         kinds = ", ".join(analysis.profile.tests.frameworks) or "none"
         hint = f"its test frameworks: {kinds}; supported with --tests: {SUPPORTED}"
         raise UsageError(f"the repository has no tests that {runner.name} finds", hint=hint)
@@ -93,6 +98,15 @@ def _refuse_unusable(state: State, run: TestRun, analysis: Analysis, *, has_mode
             hint="set OPENAI_API_KEY or OPENAI_BASE_URL, and --model NAME",
         )
     raise UsageError("no test fails and no --task is given: there is nothing to do")
+
+
+def _missing(state: State) -> str:
+    """Why what the tests need may not be there."""
+    environment = state.get("environment")
+    if environment is None or environment["status"] == "off":
+        return "nothing was installed for the tests"
+    first = f"{environment['detail']}\n".splitlines()[0]
+    return f"not installed: {first}" if first else ""
 
 
 def _last_words(log: str) -> str:

@@ -6,10 +6,11 @@ from checkpoints.ledger import NO_SAVER
 from nodes import events
 from nodes.budgets import KINDS, ROLES
 from nodes.context import Step, Update
+from nodes.environment import find_environment, first_desktop
 from nodes.prices import HOW, price_of
-from nodes.state import Base, Price, State
+from nodes.state import Base, Environment, Price, State
 from tools.errors import UsageError
-from tools.repository import install_repository
+from tools.repository import Repository, install_repository
 from tools.runners import runner_of
 from tools.scratch import scratch_folder
 from tools.source import pack, refuse_credentials, without_credentials
@@ -40,18 +41,15 @@ async def prepare(state: State, step: Step) -> Update:
         status="running",
         saver=None if step.is_saved else NO_SAVER,
     )
-    async with scratch_folder(step.settings.home / "scratch") as scratch:
-        step.emit(events.Packing(source=shown))
-        packed = await pack(source, scratch, limit_mb=step.settings.max_source_mb)
-        desktop = await step.desktop()
-        step.emit(events.Desktop(id=desktop.id))
-        repository = await install_repository(desktop, packed)
+    step.emit(events.Packing(source=shown))
+    repository, environment = await _bring(state, step, source)
     step.emit(events.Repository(files=repository.files, uncommitted=repository.uncommitted))
     return {
         "source": shown,
         "model": step.model_name,
         "price": price,
         "max_attempts": state.get("max_attempts") or ATTEMPTS,
+        "environment": environment,
         "base": Base(
             name=repository.name,
             commit=repository.base_commit,
@@ -76,6 +74,16 @@ def _beginning() -> Update:
         "spent": "",
         "findings": [],
     }
+
+
+async def _bring(state: State, step: Step, source: str) -> tuple[Repository, Environment]:
+    """The repository in the thread's desktop, which has what its tests need."""
+    async with scratch_folder(step.settings.home / "scratch") as scratch:
+        packed = await pack(source, scratch, limit_mb=step.settings.max_source_mb)
+        environment = await find_environment(state, step, packed, scratch)
+        desktop = await first_desktop(step, environment)
+        step.emit(events.Desktop(id=desktop.id))
+        return await install_repository(desktop, packed), environment
 
 
 def _refuse_nonsense(state: State) -> None:

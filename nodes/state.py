@@ -27,6 +27,23 @@ class Base(TypedDict):
     uncommitted: int
 
 
+Status = Literal["off", "none", "ready", "partial", "failed"]
+"""Not wanted, nothing to install, all installed, some of it, nothing."""
+
+
+class Environment(TypedDict):
+    """What was installed for the tests before anything else was done."""
+
+    status: Status
+    layer: str
+    """The snapshot that the thread's desktop was made from; empty for the bare template."""
+    detail: str
+    """What could not be installed, and why; what was left out."""
+    seconds: float
+    known: bool
+    """Whether it was made before, for the same source."""
+
+
 class TestSummary(TypedDict):
     """A test run in short: counts, failing ids (at most `LISTED_TESTS`), ledger key, digest."""
 
@@ -206,6 +223,8 @@ class Input(TypedDict, total=False):
     """A folder, a git URL or an archive."""
     task: str
     """What to do, in words; may be empty when tests fail."""
+    install: str
+    """A command that installs what tests need, `none`, or empty: by the repository's manifests."""
     tests: str
     """The test command: of pytest, unittest or `node --test`; empty means what is found."""
     max_attempts: int
@@ -237,6 +256,7 @@ class State(Input, total=False):
     """Whose desktops these are: the thread id, or a random name where there is no thread."""
     desktop: DesktopRef
     base: Base
+    environment: Environment
     base_snapshot: str
     """The desktop before any coder touched it: where verdicts are found."""
     baseline: TestSummary

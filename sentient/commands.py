@@ -20,9 +20,12 @@ from sentient.options import (
     CHECKPOINT_HELP,
     PRICE_HELP,
     Checkpoints,
+    Install,
     Json,
+    NoInstall,
     RoleBudget,
     Thread,
+    chosen_install,
     prices,
     read_settings,
     role_bounds,
@@ -59,6 +62,8 @@ def fix(
     ],
     task: Annotated[str, typer.Option(help="What to do, in words, or @FILE.", callback=words)] = "",
     tests: Annotated[str, typer.Option(help="Command of pytest, unittest or node --test.")] = "",
+    install: Install = "",
+    no_install: NoInstall = False,
     model: Annotated[str, typer.Option(help="Model name; none = offline engine.")] = "",
     max_attempts: Annotated[int, typer.Option(min=1, max=20, help="Rounds of repair.")] = 3,
     max_tokens: Annotated[int, typer.Option(min=0, help="Model tokens; 0 = any.")] = 0,
@@ -85,6 +90,7 @@ def fix(
         source=source,
         task=_task(task),
         tests=tests,
+        install=chosen_install(install, off=no_install),
         model=settings.model_name,
         max_attempts=max_attempts,
         max_tokens=max_tokens,
@@ -97,11 +103,14 @@ def fix(
     )
     if apply and not Path(source).is_dir():
         raise UsageError(f"--apply needs a folder, {source!r} is none")
-    runs = Runs(settings)
+    _start(Runs(settings), given, thread, json=json, apply_to=Path(source) if apply else None)
+
+
+def _start(runs: Runs, given: Input, thread: str, *, json: bool, apply_to: Path | None) -> None:
     with Progress(quiet=json) as progress:
         stop = Stop(progress, _how_to_resume(thread))
         ending = stop.run(runs.start(given, thread, progress, stop.control))
-    _finish(runs, ending, stop, json=json, apply_to=Path(source) if apply else None)
+    _finish(runs, ending, stop, json=json, apply_to=apply_to)
 
 
 def _how_to_resume(thread: str) -> str:

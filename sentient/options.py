@@ -6,6 +6,7 @@ from typing import Annotated, cast
 import typer
 from pydantic import SecretStr
 
+from nodes.environment import OFF
 from nodes.state import Bounds, Input
 from tools.errors import UsageError
 from tools.settings import Settings
@@ -84,6 +85,23 @@ def prices(asked: float | None, answered: float | None) -> Input:
     """The part of a run's input that says what the model costs, where the options do."""
     given = {"price_in": asked, "price_out": answered}
     return cast("Input", {name: price for name, price in given.items() if price is not None})
+
+
+Install = Annotated[
+    str, typer.Option(help="A command that installs what tests need.", callback=words)
+]
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Install nothing for the tests.")]
+
+
+def chosen_install(command: str, *, off: bool) -> str:
+    """How to install, as a run's input has it.
+
+    Raises:
+        UsageError: a command is given and also that nothing is to be installed.
+    """
+    if command and off:
+        raise UsageError("--install and --no-install contradict each other")
+    return OFF if off else command
 
 
 def read_settings(*, model: str = "", checkpoints: str = "") -> Settings:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from nodes.plans import in_lines, told
 from nodes.state import Plan
-from sentient.sentences import called, included, judged, planned
+from sentient.sentences import called, included, installed, judged, planned
 from sentient.streams import Forgiving
 from sentient.text import plural, printable
 
@@ -77,6 +77,13 @@ class Progress:
 
     def _on_desktop(self, event: dict[str, Any]) -> None:
         self._say("prepare", f"desktop {event['id']}")
+
+    def _on_installing(self, event: dict[str, Any]) -> None:
+        self._busy("installing what the tests need")
+
+    def _on_environment(self, event: dict[str, Any]) -> None:
+        style = "yellow" if event["status"] in ("partial", "failed") else ""
+        self._say("prepare", installed(event), style)
 
     def _on_repository(self, event: dict[str, Any]) -> None:
         files = f"{plural(event['files'], 'file')} in the base"

@@ -30,3 +30,16 @@ def judged(verdict: Mapping[str, Any]) -> str:
     if verdict["passed"]:
         return f"passed, {plural(len(verdict['fixed']), 'test')} fixed"
     return f"not passed: {'; '.join(verdict['reasons'])}"
+
+
+def installed(environment: Mapping[str, Any]) -> str:
+    """What was installed for the tests, or why it was not."""
+    known = "known" if environment["known"] else f"installed in {environment['seconds']:.1f} s"
+    first = f"{environment['detail']}\n".splitlines()[0].strip()
+    told = {
+        "none": "nothing to install for the tests",
+        "ready": f"what the tests need: {known}",
+        "partial": f"only a part of what the tests need could be installed: {first}",
+        "failed": f"what the tests need could not be installed: {first}",
+    }
+    return told.get(environment["status"], str(environment["status"]))

@@ -23,6 +23,7 @@ def _own_configuration() -> None:
     """No configuration of the person who runs the tests reaches them."""
     for name in [name for name in os.environ if name.startswith(CONFIGURATION)]:
         del os.environ[name]
+    os.environ["SENTIENT_INSTALL"] = "0"  # the few tests of installing bring an index of their own
 
 
 @pytest.fixture(scope="session")

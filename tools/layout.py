@@ -17,6 +17,9 @@ MARKS = f"{CONTROL}/marks"
 
 PROGRAMS = f"{CONTROL}/bin"
 
+ENVIRONMENT = f"{CONTROL}/env"
+"""The Python environment of the repository's tests; absent where nothing was installed."""
+
 
 async def install_programs(desktop: Desktop) -> None:
     """Write the programs of `tools.inside` to `PROGRAMS`; the same bytes each time."""

@@ -98,6 +98,26 @@ class Settings(BaseSettings):
     keep_days: float = Field(default=30, ge=0, le=36_500)
     """Days after which `sentient prune` removes finished threads whole; 0 keeps them for ever."""
 
+    install: bool = True
+    """Whether what a repository's manifests ask for is installed for its tests."""
+
+    install_timeout_s: float = Field(default=900, gt=0)
+    """Seconds that one step of installing may take."""
+
+    index_url: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
+    )
+    """The user's package index; empty means by the configuration of uv, of pip, or PyPI."""
+
+    extra_index_url: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
+    )
+    pip_config_file: str = Field(default="", validation_alias="PIP_CONFIG_FILE")
+    uv_no_config: bool = Field(default=False, validation_alias="UV_NO_CONFIG")
+    netrc: str = Field(default="~/.netrc", validation_alias="NETRC")
+
     @property
     def leases(self) -> Path:
         """Folder of the locks that keep one run a thread."""

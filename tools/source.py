@@ -5,6 +5,7 @@ repository's own configuration can make git execute programs. Cloning a URL is g
 """
 
 import asyncio
+import hashlib
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tools.errors import UsageError
 
@@ -39,6 +41,8 @@ class Packed:
 
     archive: Path
     name: str
+    digest: str
+    """Names the content: the same files, wherever they come from, have the same one."""
     made_by_us: bool = True
 
 
@@ -76,7 +80,8 @@ async def pack(source: str, scratch: Path, *, limit_mb: int) -> Packed:
         checkout = scratch / "clone"
         await _clone(source, checkout)
         name = without_credentials(source).rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
-        return Packed(await asyncio.to_thread(_pack_folder, checkout, scratch, limit_mb), name)
+        archive, digest = await asyncio.to_thread(_pack_folder, checkout, scratch, limit_mb)
+        return Packed(archive, name, digest)
     return await asyncio.to_thread(_pack_path, source, scratch, limit_mb)
 
 
@@ -102,26 +107,55 @@ def _pack_path(source: str, scratch: Path, limit_mb: int) -> Packed:
             raise UsageError(f"{source} is neither a folder nor one of {', '.join(ARCHIVES)}")
         if path.stat().st_size > limit_mb << 20:
             raise UsageError(f"{source} is larger than {limit_mb} MiB", hint=_LIMIT_HINT)
-        return Packed(path, path.name, made_by_us=False)
-    return Packed(_pack_folder(path, scratch, limit_mb), path.name)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Packed(path, path.name, digest, made_by_us=False)
+    archive, digest = _pack_folder(path, scratch, limit_mb)
+    return Packed(archive, path.name, digest)
 
 
 _LIMIT_HINT = "raise SENTIENT_MAX_SOURCE_MB if that is what you want"
 
 
-def _pack_folder(folder: Path, scratch: Path, limit_mb: int) -> Path:
+class _Hashed:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: BinaryIO, digest: "hashlib._Hash") -> None:
+        self._file, self._digest = file, digest
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._digest.update(data)
+        return data
+
+
+def _pack_folder(folder: Path, scratch: Path, limit_mb: int) -> tuple[Path, str]:
+    """Pack a folder; the digest is of names, modes and contents, those of `.git` aside."""
     archive = scratch / "source.tar.gz"
-    total = 0
+    total, whole = 0, hashlib.sha256()
     try:
         with tarfile.open(archive, "w:gz", compresslevel=1, dereference=False) as tar:
             for path, info in _entries(folder):
                 total += info.st_size if stat.S_ISREG(info.st_mode) else 0
                 if total > limit_mb << 20:
                     raise UsageError(f"{folder} is larger than {limit_mb} MiB", hint=_LIMIT_HINT)
-                tar.add(path, str(path.relative_to(folder)), recursive=False)
+                added = _add(tar, path, str(path.relative_to(folder)))
+                if path.relative_to(folder).parts[0] != ".git":  # another in each clone
+                    whole.update(added.encode())
     except PermissionError as error:
         raise UsageError(f"cannot read {error.filename}: permission denied") from error
-    return archive
+    return archive, whole.hexdigest()
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> str:
+    """Add one entry; returns what it is: name, kind, whether it can be executed, content."""
+    entry, content = tar.gettarinfo(path, name), hashlib.sha256()
+    if entry.isreg():
+        with path.open("rb") as file:
+            tar.addfile(entry, _Hashed(file, content))  # type: ignore[arg-type]  # it is but read
+    else:
+        tar.addfile(entry)
+    return repr((name, entry.type, entry.mode & 0o100, entry.linkname, content.hexdigest()))
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

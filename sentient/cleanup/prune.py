@@ -68,6 +68,8 @@ async def prune(settings: Settings, ledger: Ledger, wish: Wish) -> Pruned:
         await pruner.judge()
         if not wish.dry_run:
             await pruner.remove()
+            if wish.older_than is not None:
+                ledger.environments.prune(datetime.now(UTC) - wish.older_than)
         await keeper.sweep(dry_run=wish.dry_run)
         removal = Removal(frozenset(pruner.whole), frozenset(pruner.reduced))
         await keeper.collect(dry_run=wish.dry_run, removal=removal if wish.dry_run else None)

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from nodes.plans import in_lines
 from nodes.state import Plan
 from sentient.past.timeline import Moment, Timeline
-from sentient.sentences import called, included, judged, planned
+from sentient.sentences import called, included, installed, judged, planned
 from sentient.text import plural
 
 SHOWN = 200
@@ -93,6 +93,11 @@ def _base(base: dict[str, Any]) -> Said:
     yield "repository", files + included(base["uncommitted"]), ""
 
 
+def _environment(environment: dict[str, Any]) -> Said:
+    if environment["status"] not in ("off", "none"):
+        yield "environment", _quoted(installed(environment)), ""
+
+
 def _baseline(run: dict[str, Any]) -> Said:
     count = plural(run["collected"], "test")
     yield "baseline", f"{count}, {len(run['failing'])} failing, {run['seconds']:.1f} s", ""
@@ -140,6 +145,7 @@ def _report(report: dict[str, Any]) -> Said:
 
 
 TELLERS: dict[str, Callable[[Any], Said]] = {
+    "environment": _environment,
     "base": _base,
     "baseline": _baseline,
     "plan": _plan,

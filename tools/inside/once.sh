@@ -29,7 +29,7 @@ else
     unset ONCE_COMMAND
     set -- "${call%/*}"/../*/
     (($# <= 3 * kept)) || ls -1dt "$@" | tail -n "+$((kept + 1))" | xargs -r rm -rf
-    timeout -k 5 "$seconds" bash "$call/script" > "$call/log" 2>&1 < /dev/null 8>&- 9>&- &
+    PATH="$HOME/.sentient/env/bin:$PATH" timeout -k 5 "$seconds" bash "$call/script" > "$call/log" 2>&1 < /dev/null 8>&- 9>&- &
     [ "$half" != all ] || tail -n +1 -s 0.1 -f --pid=$! "$call/log" 8>&- 9>&-
     wait $!
     code=$?

@@ -1,10 +1,11 @@
 """Starts pytest so that nothing of the repository is imported before pytest and its plugins are.
 
-    python -s -P pytest_main.py < TOLD
+    python -s -P [-S] pytest_main.py [FOLDER OF PACKAGES...] < TOLD
 
 With `python -m pytest` a new file `pytest.py`, `sitecustomize.py` or a plugin's entry point in the
 repository would run first, and could decide what the tests say. Here the repository comes onto the
 path last in time, though first in order, as projects expect. What is told: `runner_commands.py`.
+With -S that holds for a package that is installed in place, too.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+sys.path += sys.argv[1:]
 sys.path.insert(0, str(Path(__file__).parent))
 import sentient_report
 import sentient_reporting

@@ -1,10 +1,15 @@
 """The command lines of the runners, and what each is told on its standard input."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
+from site import getsitepackages
 
 PROGRAMS = Path(__file__).parent
+
+ENVIRONMENT = PROGRAMS.parent / "env"
+"""What was installed for the tests. The program that runs them does without it."""
 
 
 def command(options, pipe):
@@ -12,12 +17,17 @@ def command(options, pipe):
     if options["runner"] == "node":
         return node(options, pipe)
     main = "pytest_main.py" if options["runner"] == "pytest" else "unittest_main.py"
-    return [sys.executable, "-s", "-P", str(PROGRAMS / main)]
+    if not ENVIRONMENT.is_dir():
+        return [sys.executable, "-s", "-P", str(PROGRAMS / main)]
+    # Without site: a package that is installed in place would be on the path from the start.
+    packages = [*map(str, ENVIRONMENT.glob("lib/python*/site-packages")), *getsitepackages()]
+    return [f"{ENVIRONMENT}/bin/python", "-s", "-P", "-S", str(PROGRAMS / main), *packages]
 
 
 def environment(options):
-    """What node's processes get; the guard takes it away before any test is loaded."""
-    return {"SENTIENT_CANARY": options["canary"]} if options["runner"] == "node" else {}
+    """What the tests' process gets; node's guard takes its part away before any test is loaded."""
+    found = {"SENTIENT_CANARY": options["canary"]} if options["runner"] == "node" else {}
+    return {**found, "PATH": f"{ENVIRONMENT}/bin:{os.environ['PATH']}"}
 
 
 def told(options, excluded, plain_config, pipe):

@@ -34,6 +34,10 @@ def open_repository(folders):
 
     Everything else was imported by now, so no look-alike in the repository takes its place.
     """
+    if sys.flags.no_site:
+        import site
+
+        site.main()  # from here on as usual, with what .pth files bring
     paths = [str(path) for path in folders if path.is_dir()]
     sys.path[:0] = paths
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -1,6 +1,6 @@
 """Runs `python -m unittest` with its own discovery and loader, and reports each test to a pipe.
 
-    python -s -P unittest_main.py < TOLD
+    python -s -P [-S] unittest_main.py [FOLDER OF PACKAGES...] < TOLD
 
 unittest is imported before anything of the repository is on the path. What is told:
 `runner_commands.py`; the lines: `sentient_report.py`. A test is named like pytest would: file,
@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from types import MethodType
 
+sys.path += sys.argv[1:]
 sys.path.insert(0, str(Path(__file__).parent))
 from sentient_reporting import (
     CANARIES,

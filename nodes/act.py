@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from nodes import events
 from nodes.context import Step, Update
 from nodes.state import State
+from nodes.stuck import note, stuck
 from tools.changes import changed_files
 from tools.journal import Journal
 from tools.toolbox import carry_out
@@ -23,7 +24,19 @@ async def act(state: State, step: Step) -> Update:
     calls = [[call["name"], call["args"]] for call in decision.tool_calls]
     answers = await step.once(calls, partial(_carry_out, decision, step))
     desktop = await step.desktop()
-    return {"messages": answers, **await changed_files(desktop, state["base"]["commit"])}
+    changes = await changed_files(desktop, state["base"]["commit"])
+    return {"messages": answers, **changes, **_stopped(state, answers)}
+
+
+def _stopped(state: State, answers: list[AnyMessage]) -> Update:
+    """A coder that goes round in circles is told so once; then its attempt is handed in."""
+    reason, was_told = stuck([*state["messages"], *answers], state["steps"])
+    if not reason or state["handed_in"]:
+        return {}
+    if not was_told:
+        return {"messages": [*answers, note(reason)]}
+    doubt = f"attempt {state['attempt']} was handed in, as the coder did not get on: {reason}"
+    return {"handed_in": True, "doubts": [*state.get("doubts", []), doubt]}
 
 
 async def _carry_out(decision: AIMessage, step: Step, journal: Journal) -> list[AnyMessage]:

@@ -21,6 +21,7 @@ NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 CUT = "Your answer was cut off: it was too long. Take smaller steps."
 EMPTY = "Your answer was empty. Call a tool, or hand in."
+IDLE = "You called no tool, and nothing is changed yet. Call a tool, or hand in."
 
 
 def kept(answer: AIMessage) -> AIMessage:
@@ -51,13 +52,18 @@ def kept(answer: AIMessage) -> AIMessage:
     )
 
 
-def trouble(answer: AIMessage) -> str:
-    """Why an answer is of no use, as its model is told: `CUT`, `EMPTY`; "" for one that is."""
+def trouble(answer: AIMessage, *, is_idle: bool = False) -> str:
+    """Why an answer is of no use, as its model is told: `CUT`, `EMPTY`; "" for one that is.
+
+    Where nothing was done yet (`is_idle`), words alone are none either: `IDLE`.
+    """
     if answer.tool_calls or answer.invalid_tool_calls:
         return ""
     if answer.response_metadata.get("finish_reason") == "length":
         return CUT
-    return "" if answer.text.strip() else EMPTY
+    if not answer.text.strip():
+        return EMPTY
+    return IDLE if is_idle else ""
 
 
 def refusal(answer: AIMessage) -> str:

@@ -20,18 +20,18 @@ from langchain_core.messages import (
 from pydantic import ValidationError
 
 from nodes import events
-from nodes.answers import CUT, EMPTY, refusal, trouble
+from nodes.answers import CUT, EMPTY, IDLE, refusal, trouble
 from nodes.budgets import BudgetReachedError, seconds_left
 from nodes.context import Step, Update
-from nodes.models import PROMPTS, ask
+from nodes.models import PROMPTS
 from nodes.plans import in_lines, told
 from nodes.state import Plan, Short, State
 from nodes.testing import engine_arguments
+from nodes.toolcalls import next_decision
 from tools.analysis import MAP_TOKENS, Evidence, failing_test, known_analysis
 from tools.engine import Fix, RepairResult, repair
 from tools.journal import Journal
 from tools.protection import PROTECTED_GLOBS
-from tools.toolbox import tool_schemas
 
 STEPS = 60
 """Decisions of a model within one attempt."""
@@ -59,19 +59,15 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
     if state.get("hint"):
         opening.append(HumanMessage(f"A person says: {state['hint']}"))
     conversation: list[BaseMessage] = [*state.get("messages", []), *opening]
-    answer, usage = await ask(
-        step,
-        model.bind_tools(tool_schemas()),
-        [PROMPTS["coder"], *conversation],
-        attempt=state["attempt"],
-    )
+    answer = await next_decision(step, model, PROMPTS["coder"], conversation, state["attempt"])
     for call in answer.tool_calls:
         step.emit(events.Call(id=call["id"] or "", name=call["name"], args=call["args"]))
-    update: Update = {"messages": [*opening, answer], "usage": usage}
+    update: Update = {"messages": [*opening, answer]}
     if said := refusal(answer):
         return {**update, "gave_up": f"the model refuses: {said}"[:1000], "handed_in": True}
     last = state["steps"] + 1 >= STEPS
-    if (useless := trouble(answer)) and not last and conversation[-1].text not in (CUT, EMPTY):
+    useless = trouble(answer, is_idle=state.get("changed_count") == 0)
+    if useless and not last and conversation[-1].text not in (CUT, EMPTY, IDLE):
         return {**update, "messages": [*update["messages"], HumanMessage(useless)]}
     calls = {call["name"]: call["args"] for call in answer.tool_calls}
     if calls.get("hand_in", {}).get("impossible") is True:

@@ -1,22 +1,25 @@
 """File tools for coders: read with line ranges, search, exact-match replace, create."""
 
-import difflib
-import re
+import asyncio
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tools.desktop import Desktop
+from tools.edits import replaced
 from tools.errors import ToolError
 from tools.layout import REPO
 
 READ_LINES = 400
 """Lines a single read returns at most."""
 
+READ_SHOWN, LINE_SHOWN = 20_000, 2000
+"""Characters that a read returns at most, and of one line."""
+
 FILE_LIMIT = 1 << 20
 """Bytes of a file that the tools read or write."""
 
-SEARCH_LIMIT = 8000
-"""Characters of search results that are returned."""
+SEARCH_LIMIT, HIT_SHOWN = 8000, 300
+"""Characters of search results that are returned, and of one hit."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,6 @@ class Outcome:
     answer: str
     path: str = ""
     content: str = ""
-
-
-PLACEHOLDER = re.compile(r"^\s*(#|//)?\s*\.\.\.\s*(rest|remaining|existing|unchanged)", re.M | re.I)
 
 
 def inside(path: str) -> str:
@@ -55,9 +55,20 @@ async def read_file(desktop: Desktop, path: str, first: int = 1, last: int = 0) 
     """Return lines `first` to `last` (from 1, inclusive; 0 means the end) with their numbers."""
     lines = (await _text(desktop, path)).splitlines()
     last = min(last or len(lines), first + READ_LINES - 1, len(lines))
-    shown = [f"{number}\t{lines[number - 1]}" for number in range(max(1, first), last + 1)]
+    shown, room = [], READ_SHOWN
+    for number in range(max(1, first), last + 1):
+        line = f"{number}\t{_cut(lines[number - 1], LINE_SHOWN)}"
+        room -= len(line) + 1
+        if room < 0:
+            last = number - 1
+            break
+        shown.append(line)
     rest = f"\n[{len(lines) - last} more lines]" if last < len(lines) else ""
     return Outcome("\n".join(shown) + rest if shown else f"{path} has {len(lines)} lines")
+
+
+def _cut(line: str, limit: int) -> str:
+    return line if len(line) <= limit else f"{line[:limit]} [{len(line) - limit} more characters]"
 
 
 async def create_file(path: str, content: str) -> Outcome:
@@ -75,33 +86,8 @@ async def replace_text(desktop: Desktop, path: str, old: str, new: str) -> Outco
     """
     text = await _text(desktop, path)
     answer = f"replaced {len(old.splitlines())} lines of {path} by {len(new.splitlines())}"
-    return Outcome(answer, inside(path), replaced(text, path, old, new))
-
-
-def replaced(text: str, path: str, old: str, new: str) -> str:
-    """The text with its one occurrence of `old` replaced; see `replace_text`."""
-    if not old:
-        raise ToolError("the text to replace is empty; use create_file for a new file")
-    if PLACEHOLDER.search(new) and not PLACEHOLDER.search(old):
-        raise ToolError("the new text holds a placeholder like '... rest unchanged'; write it out")
-    count = text.count(old)
-    if count == 1:
-        return text.replace(old, new)
-    if count > 1:
-        raise ToolError(f"the text occurs {count} times in {path}; add lines around it")
-    if new and text.count(new) == 1 and len(new) > 20:
-        raise ToolError(f"{path} does not hold the old text, but holds the new one: already done?")
-    raise ToolError(f"the text does not occur in {path}; {_nearest(text, old)}")
-
-
-def _nearest(text: str, old: str) -> str:
-    lines, wanted = text.splitlines(), old.strip().splitlines()[0].strip() if old.strip() else ""
-    close = difflib.get_close_matches(wanted, [line.strip() for line in lines], n=1, cutoff=0.6)
-    if not close:
-        return "no line is similar to its first line"
-    number = next(n for n, line in enumerate(lines) if line.strip() == close[0])
-    around = lines[max(0, number - 2) : number + 3]
-    return f"nearest, from line {max(1, number - 1)}:\n" + "\n".join(around)
+    changed = await asyncio.to_thread(replaced, text, path, old, new)
+    return Outcome(answer, inside(path), changed)
 
 
 async def search(desktop: Desktop, pattern: str, path: str = "") -> Outcome:
@@ -111,7 +97,8 @@ async def search(desktop: Desktop, pattern: str, path: str = "") -> Outcome:
     execution = await desktop.exec("git", command, timeout_s=60)
     if execution.exit_code > 1:
         raise ToolError(f"cannot search for {pattern!r}: {execution.stderr.strip()[-300:]}")
-    found = execution.stdout
+    found = "\n".join(_cut(hit, HIT_SHOWN) for hit in execution.stdout.split("\n"))
+    found = found.replace(f"{REPO}/", "")
     if len(found) > SEARCH_LIMIT:
         found = found[:SEARCH_LIMIT].rsplit("\n", 1)[0] + "\n[more matches; narrow the pattern]"
     return Outcome(found or "no match")

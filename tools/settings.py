@@ -68,6 +68,9 @@ class Settings(BaseSettings):
 
     None: by the model's name where it is OpenAI's, else not known."""
 
+    context_tokens: int = Field(default=48_000, ge=2000)
+    """Tokens of a coder's conversation that its model is shown; older answers are shortened."""
+
     e2b_api_key: SecretStr | None = Field(default=None, validation_alias="E2B_API_KEY")
     e2b_api_url: str | None = Field(default=None, validation_alias="E2B_API_URL")
     e2b_sandbox_url: str | None = Field(default=None, validation_alias="E2B_SANDBOX_URL")

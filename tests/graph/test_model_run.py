@@ -10,7 +10,7 @@ from langgraph.types import Command
 from samples import CALCULATOR, Repo
 from scripted_model import Script, call, say
 
-from nodes.answers import CUT, EMPTY
+from nodes.answers import CUT, EMPTY, IDLE
 from nodes.events import parse_event
 from nodes.state import NO_USAGE
 from tools.errors import ModelError, ModelUnavailableError
@@ -92,6 +92,7 @@ async def followed(
 async def test_model_bad_calls_are_answered_not_fatal(scripted_graph: Any, repo: Repo) -> None:
     script = Script(
         coder=[
+            say("Let me see."),
             {"calls": [("replace", "{not json")]},
             call("no_such_tool", x=1),
             call("replace", path="calc.py"),
@@ -106,6 +107,21 @@ async def test_model_bad_calls_are_answered_not_fatal(scripted_graph: Any, repo:
     answers = [message.text for message in state["messages"] if message.type == "tool"]
     assert [answer.startswith("error: ") for answer in answers] == [True] * 5 + [False]
     assert "nearest, from line 1" in answers[4]
+    assert [message.text for message in state["messages"] if message.type == "human"][1:] == [IDLE]
+
+
+async def test_model_going_round_in_circles_is_told_once_then_its_work_is_handed_in(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[call("search", pattern="def mean")])
+    given = {"source": str(repo()), "max_attempts": 1}
+    state = await scripted_graph(script).ainvoke(given, config("model-circles"))
+    [_, told] = [message.text for message in state["messages"] if message.type == "human"]
+    assert told.startswith("You are not getting on: search was called 3 times")
+    assert len(script.requests) == 1 + 2 * 3
+    assert state["report"]["attempts"] == 1
+    [doubt] = state["report"]["findings"]
+    assert doubt["message"].startswith("attempt 1 was handed in, as the coder did not get on")
 
 
 async def test_model_impossible_task_is_unsolved_and_says_so(

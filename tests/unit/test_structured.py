@@ -1,25 +1,20 @@
 """Structured answers: every form of request and every kind of malformed answer, over HTTP."""
 
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from endpoints import Endpoint, in_steps
 from langchain_core.messages import AIMessage, SystemMessage
 from langchain_openai import ChatOpenAI
-from langgraph.graph import StateGraph
 from pydantic import BaseModel
-from scripted_model import TOKENS, call, completion, say
-from scripted_stream import events_of
+from scripted_model import call, say
 
-from graphs.engineering import make_services
-from nodes.context import Step, node
+from nodes.context import Step
 from nodes.state import State
 from nodes.structured import FORMS, Reply, ask_for, objects_in, read_answer
 from tools.errors import ModelRequestError
-from tools.settings import Settings
 
 GOOD = '{"word": "yes", "numbers": [1]}'
 
@@ -39,67 +34,32 @@ def form_of(request: dict[str, Any]) -> str:
     return "json_mode" if kind == "json_object" else str(kind)
 
 
-class Endpoint:
-    """Refuses some forms, and answers the others from a list whose last item is repeated."""
+def refusing(*forms: str) -> Callable[[dict[str, Any]], str]:
+    return lambda request: "not supported here" if form_of(request) in forms else ""
 
-    def __init__(self, *answers: dict[str, Any], refuses: tuple[str, ...] = ()) -> None:
-        self.answers, self.refuses, self.tokens = list(answers), refuses, TOKENS
-        self.requests: list[dict[str, Any]] = []
 
-    @property
-    def forms(self) -> list[str]:
-        return [form_of(request) for request in self.requests]
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(json.loads(request.content))
-        if self.forms[-1] in self.refuses:
-            return httpx.Response(400, json={"error": {"message": "not supported here"}})
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        body = completion(answer, len(self.requests), self.tokens)
-        if self.requests[-1].get("stream"):
-            return httpx.Response(200, content=b"".join(events_of(body, "counted")))
-        return httpx.Response(200, json=body)
+def forms(endpoint: Endpoint) -> list[str]:
+    return [form_of(request) for request in endpoint.requests]
 
 
 @pytest.fixture
-async def asked(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+def asked(tmp_path: Path) -> Callable[..., Any]:
     """Asks an endpoint for a shape, in a node of a graph, `times` times in one process."""
-    clients: list[httpx.AsyncClient] = []
 
     async def ask(
         endpoint: Endpoint, times: int = 1, given: State | None = None
     ) -> list[Reply[Shape]]:
-        client = httpx.AsyncClient(transport=httpx.MockTransport(endpoint))
-        clients.append(client)
-        model = ChatOpenAI(
-            model="m",
-            base_url="http://model/v1",
-            api_key="k",
-            http_async_client=client,
-            max_retries=0,
-            stream_usage=True,
-        )
-        services = make_services(Settings(home=tmp_path, model="m"), lambda _: model)
         replies: list[Reply[Shape]] = []
 
-        async def asking(state: State, step: Step) -> dict[str, Any]:
+        async def asking(state: State, step: Step, model: ChatOpenAI) -> None:
             prompt = SystemMessage("You answer.")
             words = {"YES": Shape(word="yes", numbers=[]), "NO": None}.get
             replies.append(await ask_for(step, state, model, prompt, "Well?", Shape, words=words))
-            return {"usage": replies[-1].usage}
 
-        builder = StateGraph(State)
-        builder.add_node("asking", node(services, asking))
-        builder.set_entry_point("asking")
-        graph = builder.compile()
-        for _ in range(times):
-            await graph.ainvoke(given or {"owner": "asking"})
-        services.ledger.close()
+        await in_steps(endpoint, tmp_path, asking, *[given or State()] * times)
         return replies
 
-    yield ask
-    for client in clients:
-        await client.aclose()
+    return ask
 
 
 ANSWERS = {
@@ -113,10 +73,10 @@ ANSWERS = {
 @pytest.mark.parametrize("form", FORMS)
 async def test_ask_for_refused_forms_are_tried_once_in_a_process(asked: Any, form: str) -> None:
     refused = FORMS[: FORMS.index(form)]
-    endpoint = Endpoint(ANSWERS[form], refuses=refused)
+    endpoint = Endpoint(ANSWERS[form], refuses=refusing(*refused))
     first, second = await asked(endpoint, times=2)
     assert first.value == second.value == Shape(word="yes", numbers=[1])
-    assert endpoint.forms == [*refused, form, form]
+    assert forms(endpoint) == [*refused, form, form]
     assert (first.usage["calls"], second.usage["calls"]) == (1, 1)
     shape_is_told = '"numbers"' in endpoint.requests[-1]["messages"][-1]["content"]
     assert shape_is_told == (form in {"json_mode", "words"})
@@ -134,10 +94,10 @@ async def test_ask_for_schema_is_strict_and_complete(asked: Any) -> None:
 async def test_ask_for_everything_refused_is_an_error_and_nothing_is_remembered(
     asked: Any,
 ) -> None:
-    endpoint = Endpoint(say(GOOD), refuses=FORMS)
+    endpoint = Endpoint(say(GOOD), refuses=refusing(*FORMS))
     with pytest.raises(ModelRequestError, match="not supported here"):
         await asked(endpoint)
-    assert endpoint.forms == list(FORMS)
+    assert forms(endpoint) == list(FORMS)
 
 
 async def test_ask_for_malformed_answer_is_told_what_is_wrong_and_mended(asked: Any) -> None:
@@ -176,7 +136,7 @@ async def test_ask_for_cut_off_answer_says_so(asked: Any) -> None:
 
 async def test_ask_for_arguments_that_are_no_json_are_told_and_mended(asked: Any) -> None:
     bad = {"calls": [("Shape", "{word: yes")]}
-    endpoint = Endpoint(bad, ANSWERS["function_calling"], refuses=("json_schema",))
+    endpoint = Endpoint(bad, ANSWERS["function_calling"], refuses=refusing("json_schema"))
     [reply] = await asked(endpoint)
     assert reply.value is not None
     assert "not valid JSON: {word: yes" in endpoint.requests[-1]["messages"][-1]["content"]
@@ -192,7 +152,7 @@ async def test_ask_for_refusal_is_not_asked_again(asked: Any) -> None:
 async def test_ask_for_budget_used_up_in_between_is_not_exceeded(asked: Any) -> None:
     endpoint = Endpoint(say("nonsense"))
     endpoint.tokens = (4000, 1000)
-    [reply] = await asked(endpoint, given={"owner": "asking", "max_tokens": 10_200})
+    [reply] = await asked(endpoint, given={"max_tokens": 10_200})
     assert (reply.value, len(endpoint.requests)) == (None, 2)
     assert reply.problem.startswith("10000 of 10200 tokens are used up: too few are left")
 

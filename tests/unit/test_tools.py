@@ -1,11 +1,14 @@
 """Pure parts of the tools: edits, paths, protection, arguments, text."""
 
+import time
+
 import pytest
 
 from sentient.text import printable
 from tools.desktop import Tail
+from tools.edits import nearest, replaced
 from tools.errors import ToolError, UsageError
-from tools.files import inside, replaced
+from tools.files import inside
 from tools.layout import REPO
 from tools.patch import ChangedFile
 from tools.protection import violations
@@ -20,16 +23,61 @@ def test_replaced_unique_text_is_replaced() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("x = 1", "y", "occurs 2 times"),
+        ("x = 1", "y", "occurs 2 times in f.py, from lines 2, 3"),
         ("", "y", "is empty"),
-        ("def meen(values):", "y", "nearest, from line 1"),
+        ("def meen(values):", "y", "nearest, from line 1:\n1\tdef mean"),
         ("x = 1\nx = 1", "# ... rest unchanged", "placeholder"),
+        ("x = 1", "x = 1", "are the same"),
     ],
-    ids=["ambiguous", "empty", "missing", "placeholder"],
+    ids=["ambiguous", "empty", "missing", "placeholder", "same"],
 )
 def test_replaced_bad_edit_says_why(old: str, new: str, reason: str) -> None:
     with pytest.raises(ToolError, match=reason):
         replaced("def mean(values):\nx = 1\nx = 1\n", "f.py", old, new)
+
+
+PROGRAM = """\
+import os
+
+
+def first(values):
+    total = 0
+    for value in values:
+        total += value
+    return total
+
+
+def second(values):
+    total = 1
+    for value in values:
+        total *= value
+    return total
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "hint"),
+    [
+        ("  total = 1\n  for value in values:\n    total *= value\n",
+         "white space alone; nearest, from line 12:\n12\t    total = 1\n13\t    for value"),
+        ("    for value in values:\n        total *= values\n    return total\n",
+         "the file has 'total *= value' for 'total *= values'; nearest, from line 13:"),
+        ("def secnd(valves):", "for 'def secnd(valves):'; nearest, from line 11:"),
+        ("    return total\n\n\ndef third():\n", "for 'def third():'; nearest, from line 8:"),
+        ("completely different text", "no lines are similar to it"),
+        ("\n\n\n\n", "no lines are similar to it"),
+    ],
+    ids=["space", "word", "typo", "end", "nothing", "blank"],
+)  # fmt: skip
+def test_nearest_missing_text_names_lines_and_the_difference(old: str, hint: str) -> None:
+    assert hint in nearest(PROGRAM, old)
+
+
+def test_nearest_huge_texts_are_answered_within_seconds() -> None:
+    begun = time.process_time()
+    nearest("\n".join(f"line {n % 977} of text" for n in range(500_000)), "line x of text\n" * 9000)
+    nearest("x\n" * 500_000, "x\n" * 500_000 + "y")
+    assert time.process_time() - begun < 8
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "", ".git/config"])

@@ -106,8 +106,9 @@ class Ledger:
     ) -> str:
         """Record one run of the suite with every test in it; the same run twice is one row.
 
-        `kind` is baseline, verdict or masked; `tests` have id, outcome, seconds and message. It ran
-        on the files of `snapshot` with `patch` (a saved one's SHA-256) applied. Returns its key.
+        `kind` is baseline, verdict, masked, again or alone; `tests` have id, outcome, seconds and
+        message. It ran on the files of `snapshot` with `patch` (a saved one's SHA-256) applied.
+        Returns its key.
         """
         run = "/".join([thread_id, kind, str(attempt), *([patch[:12]] if patch else [])])
         row = {

@@ -2,6 +2,7 @@
 
 from nodes import events
 from nodes.context import Step, Update
+from nodes.flakes import findings as flaky_findings
 from nodes.reviews import settled
 from nodes.state import NO_USAGE, Candidate, Finding, Report, State, Verdict
 
@@ -23,7 +24,7 @@ async def deliver(state: State, step: Step) -> Update:
         files=shown["files"] if shown else [],
         fixed=shown["fixed"] if shown else [],
         still_failing=shown["still_failing"] if shown else state["baseline"]["failing"],
-        findings=[*state.get("findings", []), *_doubts(state), *_not_installed(state)],
+        findings=[*_findings(state), *_not_installed(state)],
         attempts=state.get("attempt", 0),
         coder=step.model_name,
         seconds=round(state.get("worked", 0.0), 1),
@@ -42,10 +43,13 @@ async def deliver(state: State, step: Step) -> Update:
     return {"report": report}
 
 
-def _doubts(state: State) -> list[Finding]:
-    return [
-        Finding(gate="doubt", message=doubt, blocking=False) for doubt in state.get("doubts", [])
-    ]
+def _findings(state: State) -> list[Finding]:
+    """What gates, tests and coder have to say; flaky tests of the base also without a verdict."""
+    found = list(state.get("findings", []))
+    if not any(finding["gate"] == "flaky" for finding in found):
+        found += flaky_findings(state["baseline"].get("flaky", []))
+    doubts = state.get("doubts", [])
+    return found + [Finding(gate="doubt", message=doubt, blocking=False) for doubt in doubts]
 
 
 def _not_installed(state: State) -> list[Finding]:

@@ -178,7 +178,7 @@ class Tests(Event):
 
     event: Literal["tests"] = "tests"
     kind: str
-    """baseline, verdict, masked."""
+    """baseline, verdict, masked; again and alone for what may be flaky."""
     total: Count = 0
     done: Count = 0
     failed: Count = 0
@@ -200,9 +200,13 @@ class Test(Event):
 class Baseline(Event):
     """The suite as it is, before any work."""
 
+    model_config = ConfigDict(extra="ignore")
+
     event: Literal["baseline"] = "baseline"
     collected: Count
     failing: Lines
+    flaky: Lines = []
+    """Tests that failed, and passed when they ran again."""
 
 
 class Planned(Event):
@@ -307,6 +311,7 @@ class Verdict(Event):
     fixed: Lines
     still_failing: Lines
     regressions: Lines
+    flaky: Lines = []
     patch: str
     """Hash of the patch, in the ledger."""
 

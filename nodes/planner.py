@@ -2,6 +2,7 @@
 
 from nodes import events
 from nodes.context import Step, Update
+from nodes.flakes import without_flaky
 from nodes.models import PROMPTS
 from nodes.plans import NOTES, SUSPECTS, PlanReply, clipped, named_files, planned
 from nodes.state import LISTED_TESTS, Plan, State
@@ -19,7 +20,7 @@ from tools.analysis import (
 from tools.desktop import Desktop
 from tools.errors import EnvironmentFaultError, UsageError
 from tools.repository import existing
-from tools.results import TestRun
+from tools.results import FLAKY, TestRun
 from tools.runners import SUPPORTED, detected_command, runner_of
 
 FAILURES = 20
@@ -33,10 +34,11 @@ async def planner(state: State, step: Step) -> Update:
     state = {**state, "tests": state.get("tests") or detected_command(analysis.profile)}
     run = await run_suite(state, step, desktop, "baseline")
     model = await step.model()
+    run = await without_flaky(state, step, desktop, run)
     _refuse_unusable(state, run, analysis, has_model=model is not None)
     await desktop.fs.write_file(BASELINE, baseline_bytes(run))
     baseline = await record_run(step, run, "baseline", 0, snapshot=state["desktop"]["snapshot"])
-    step.emit(events.Baseline(collected=baseline["collected"], failing=baseline["failing"]))
+    step.emit(events.Baseline.model_validate(baseline))
     ranking = await step.record(analysis.rank, _evidence(state.get("task", ""), run))
     plan = _plan(state.get("task", ""), run, analysis, ranking)
     update: Update = {"baseline": baseline, "tests": state["tests"]}
@@ -96,6 +98,12 @@ def _refuse_unusable(state: State, run: TestRun, analysis: Analysis, *, has_mode
         raise UsageError(
             "no test fails, and a task in words needs a model",
             hint="set OPENAI_API_KEY or OPENAI_BASE_URL, and --model NAME",
+        )
+    flaky = run.ids(FLAKY)
+    if flaky:
+        raise UsageError(
+            f"no test fails each time: {len(flaky)} fail and pass at the same files, {flaky[0]}",
+            hint="give a --task, and a model, to have them made reliable",
         )
     raise UsageError("no test fails and no --task is given: there is nothing to do")
 

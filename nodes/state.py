@@ -51,6 +51,8 @@ class TestSummary(TypedDict):
     collected: int
     passed: int
     failing: list[str]
+    flaky: NotRequired[list[str]]
+    """Tests that failed, and passed when they ran again; in none of the other numbers."""
     digest: str
     seconds: float
 
@@ -101,6 +103,8 @@ class Verdict(TypedDict):
     fixed: list[str]
     still_failing: list[str]
     regressions: list[str]
+    flaky: NotRequired[list[str]]
+    """Tests that failed and passed at the same files, at the base or with the patch."""
     patch: str
     files: list[dict[str, str | int]]
     run: str

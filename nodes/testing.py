@@ -1,6 +1,7 @@
 """What planner and tester share: a run of the suite, recorded in the ledger and summed up."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ from nodes.context import Step
 from nodes.state import LISTED_TESTS, State, TestSummary
 from tools.desktop import Desktop
 from tools.layout import CONTROL
-from tools.results import TestRun
+from tools.results import FLAKY, TestRun
 from tools.runners import runner_of
 from tools.suite import run_tests
 
@@ -26,16 +27,19 @@ async def run_suite(
     *,
     masked: bool = False,
     alone: bool = False,
+    only: Sequence[str] = (),
+    limit_s: float | None = None,
 ) -> TestRun:
     """Run the thread's tests in `desktop`, streaming progress as `tests` events."""
     settings = step.settings
     return await run_tests(
         desktop,
         runner_of(state.get("tests", "")),
-        suite_timeout_s=settings.suite_timeout_s,
+        suite_timeout_s=limit_s or settings.suite_timeout_s,
         test_timeout_s=settings.test_timeout_s,
         masked=masked,
         alone=alone,
+        only=only,
         on_progress=lambda progress: _tell(step, kind, progress),
     )
 
@@ -84,6 +88,7 @@ async def record_run(
         collected=len(run.collected),
         passed=len(run.ids("passed", "xfailed")),
         failing=run.failing[:LISTED_TESTS],
+        flaky=run.ids(FLAKY)[:LISTED_TESTS],
         digest=digest_of(baseline_bytes(run)),
         seconds=run.seconds,
     )

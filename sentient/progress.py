@@ -28,6 +28,8 @@ TESTING = {
     "baseline": "the tests as they are",
     "verdict": "the tests with the patch",
     "masked": "the same under meaningless names",
+    "again": "what may be flaky, again",
+    "alone": "what may be flaky, alone",
 }
 
 
@@ -101,7 +103,9 @@ class Progress:
     def _on_baseline(self, event: dict[str, Any]) -> None:
         failing = len(event["failing"])
         style = "yellow" if failing else ""
-        self._say("planner", f"{plural(event['collected'], 'test')}, {failing} failing", style)
+        flaky = f", {len(event['flaky'])} flaky" if event["flaky"] else ""
+        tests = plural(event["collected"], "test")
+        self._say("planner", f"{tests}, {failing} failing{flaky}", style)
 
     def _on_plan(self, event: dict[str, Any]) -> None:
         self._say("planner", f"plan: {planned(event['goal'], event['suspects'])}")

@@ -1,13 +1,18 @@
 """What came of a run of a repository's tests: per test, never scraped text."""
 
+from collections.abc import Collection
+
 from pydantic import BaseModel
 
 FAILED = frozenset({"failed", "error", "timeout", "crashed"})
 """Outcomes that mean: this test does not hold."""
 
+FLAKY = "flaky"
+"""Outcome of a test that failed, and passed at the same files."""
+
 
 class Outcome(BaseModel):
-    """One test: `outcome` is passed, skipped, xfailed, xpassed or one of `FAILED`."""
+    """One test: `outcome` is passed, skipped, xfailed, xpassed, `FLAKY` or one of `FAILED`."""
 
     id: str
     outcome: str
@@ -48,6 +53,14 @@ class TestRun(BaseModel):
     def failing(self) -> list[str]:
         """Ids of the tests that do not hold."""
         return self.ids(*FAILED)
+
+    def with_flaky(self, tests: Collection[str]) -> "TestRun":
+        """The run in which some tests are neither failed nor passed, but flaky."""
+        marked = [
+            test.model_copy(update={"outcome": FLAKY}) if test.id in tests else test
+            for test in self.tests
+        ]
+        return self.model_copy(update={"tests": marked})
 
     def message(self, test_id: str) -> str:
         """The failure text of one test, empty when it has none."""

@@ -100,7 +100,8 @@ def _environment(environment: dict[str, Any]) -> Said:
 
 def _baseline(run: dict[str, Any]) -> Said:
     count = plural(run["collected"], "test")
-    yield "baseline", f"{count}, {len(run['failing'])} failing, {run['seconds']:.1f} s", ""
+    flaky = f", {len(run['flaky'])} flaky" if run.get("flaky") else ""
+    yield "baseline", f"{count}, {len(run['failing'])} failing{flaky}, {run['seconds']:.1f} s", ""
 
 
 def _plan(plan: dict[str, Any]) -> Said:

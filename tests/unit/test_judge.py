@@ -1,6 +1,6 @@
 """The verdict is a pure comparison of three test runs."""
 
-from nodes.tester import judge
+from nodes.judging import doubtful, judge
 from tools.results import Outcome, TestRun
 
 
@@ -86,3 +86,30 @@ def test_judge_unfinished_run_does_not_pass() -> None:
 def test_judge_new_failure_does_not_pass() -> None:
     more = run_of(a="passed", b="passed", c="failed")
     assert not judge(BASELINE, more, GOOD)["passed"]
+
+
+def test_judge_flaky_tests_are_neither_fixed_nor_broken() -> None:
+    baseline = run_of(a="passed", b="failed", c="flaky", d="passed")
+    after = run_of(a="passed", b="passed", c="failed", d="flaky")
+    verdict = judge(baseline, after, after)
+    assert verdict["passed"]
+    assert (verdict["fixed"], verdict["flaky"]) == (["b"], ["c", "d"])
+
+
+def test_judge_target_that_became_flaky_is_not_solved() -> None:
+    after = run_of(a="passed", b="flaky", c="skipped")
+    verdict = judge(BASELINE, after, after)
+    assert verdict["reasons"] == ["1 of 1 tests still do not pass", "1 of them now and then, b"]
+
+
+def test_judge_flaky_test_that_is_gone_does_not_pass() -> None:
+    baseline = run_of(a="passed", b="failed", c="flaky")
+    fewer = run_of(a="passed", b="passed")
+    assert not judge(baseline, fewer, fewer)["passed"]
+
+
+def test_doubtful_are_tests_that_held_or_hold_in_one_run() -> None:
+    baseline = run_of(a="passed", b="failed", c="passed", d="failed", e="passed", f="failed")
+    run = run_of(a="passed", b="passed", c="failed", d="failed", e="passed", f="passed")
+    masked = run_of(a="failed", b="passed", c="failed", d="failed", e="passed", f="failed")
+    assert doubtful(baseline, run, masked) == ["a", "c", "f"]

@@ -1,6 +1,6 @@
 """Desktops at base + patch, forked from the snapshot from before any coder worked."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -35,12 +35,25 @@ class Pristine:
             yield desktop
 
     async def run(
-        self, desktop: Desktop, kind: str, *, masked: bool = False, only: Sequence[str] = ()
+        self,
+        desktop: Desktop,
+        kind: str,
+        *,
+        masked: bool = False,
+        only: Sequence[str] = (),
+        lines: Mapping[str, Sequence[int]] | None = None,
     ) -> TestRun:
         """Run the suite; a patch that makes it kill its own runner has a run without an end."""
         try:
             return await run_suite(
-                self.state, self.step, desktop, kind, alone=True, masked=masked, only=only
+                self.state,
+                self.step,
+                desktop,
+                kind,
+                alone=True,
+                masked=masked,
+                only=only,
+                lines=lines,
             )
         except NoResultError as error:
             return TestRun(log=str(error))

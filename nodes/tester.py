@@ -13,8 +13,9 @@ from nodes import events
 from nodes.context import Step, Update
 from nodes.flakes import findings as flaky_findings
 from nodes.flakes import flaky_tests
-from nodes.gates import run_gates
-from nodes.gates.patch_text import test_files
+from nodes.gates import objections
+from nodes.gates.patch_text import Review, make_review, test_files
+from nodes.gates.untested import changed_statements, lines_of, untested_lines
 from nodes.judging import judge
 from nodes.pristine import Pristine
 from nodes.state import Candidate, Finding, State, Verdict
@@ -71,10 +72,13 @@ async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding
         tampering = violations(patch.files, baseline.collected, protected)
         if tampering:
             return _refused(state, tampering, digest, patch)
-        findings = await _judge_text(desktop, patch, baseline.failing)
+        review = await _review(desktop, patch, baseline.failing)
+        findings = await asyncio.to_thread(objections, review)
+        changed = changed_statements(review)
         own_tests = [file.path for file in patch.files if is_test_code(file.path)]
         pristine = Pristine(state, step, patch.text, digest, own_tests)
-        run = await pristine.run(desktop, "verdict")
+        run = await pristine.run(desktop, "verdict", lines=lines_of(changed))
+    findings += untested_lines(changed, run.reach, review, patch.text)
     verdict, more = await _judge_runs(pristine, baseline, run)
     return {**verdict, "patch": digest, "files": _listed(patch)}, findings + more
 
@@ -93,14 +97,14 @@ async def _judge_runs(
     return {**verdict, "run": key}, flaky_findings(verdict.get("flaky", []))
 
 
-async def _judge_text(desktop: Desktop, patch: Patch, targets: list[str]) -> list[Finding]:
-    """The gates' findings, from files as they are before any of their code has run."""
+async def _review(desktop: Desktop, patch: Patch, targets: list[str]) -> Review:
+    """What the gates judge, from files as they are before any of their code has run."""
     wanted = {file.path for file in patch.files if file.status != "D"} | test_files(targets)
     files: dict[str, bytes] = {}
     for path in sorted(path for path in wanted if path.endswith((".py", ".json")))[:READ_FILES]:
         with suppress(ToolError):  # a link to nowhere, or a file that is too large to be read
             files[path] = await desktop.fs.read_bytes(f"{REPO}/{path}", READ_BYTES)
-    return await asyncio.to_thread(run_gates, patch.text, targets, files)
+    return await asyncio.to_thread(make_review, patch.text, targets, files)
 
 
 async def _record(state: State, step: Step, verdict: Verdict) -> None:

@@ -1,7 +1,7 @@
 """What planner and tester share: a run of the suite, recorded in the ledger and summed up."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -28,6 +28,7 @@ async def run_suite(
     masked: bool = False,
     alone: bool = False,
     only: Sequence[str] = (),
+    lines: Mapping[str, Sequence[int]] | None = None,
     limit_s: float | None = None,
 ) -> TestRun:
     """Run the thread's tests in `desktop`, streaming progress as `tests` events."""
@@ -40,6 +41,7 @@ async def run_suite(
         masked=masked,
         alone=alone,
         only=only,
+        lines=lines,
         on_progress=lambda progress: _tell(step, kind, progress),
     )
 
@@ -96,7 +98,7 @@ async def record_run(
 
 def baseline_bytes(run: TestRun) -> bytes:
     """A run as it is kept in the desktop."""
-    return run.model_dump_json(exclude={"log"}).encode()
+    return run.model_dump_json(exclude={"log", "reach"}).encode()
 
 
 def digest_of(data: bytes) -> str:

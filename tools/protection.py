@@ -30,7 +30,7 @@ HOOKS = frozenset({"conftest", "sitecustomize", "usercustomize"})
 TEST_MACHINERY = frozenset(
     {
         "pytest", "_pytest", "pluggy", "iniconfig", "coverage", "pytest_timeout",
-        "sentient_report", "sentient_reporting",
+        "sentient_report", "sentient_reporting", "sentient_reach",
     }
 )  # fmt: skip
 """Top-level modules of the test run; a new file of such a name would take their place."""

@@ -27,6 +27,15 @@ class CollectionError(BaseModel):
     message: str
 
 
+class Reach(BaseModel):
+    """Which of the lines that were asked about ran."""
+
+    lines: dict[str, dict[int, list[str]]] | None = None
+    """By path and line some of the tests; "" is the import. None: it could not be traced."""
+    children: bool = False
+    """Whether tests started processes, in which nothing was traced."""
+
+
 class TestRun(BaseModel):
     """The result of one run of the suite."""
 
@@ -42,6 +51,8 @@ class TestRun(BaseModel):
     log: str = ""
     canaries: int = 0
     """Planted tests, which must fail, that were run."""
+    reach: Reach | None = None
+    """None where nothing was asked, or the runner cannot tell."""
     believable: bool = True
     """Whether every planted test failed."""
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,13 +26,14 @@ async def run_tests(
     masked: bool = False,
     alone: bool = False,
     only: Sequence[str] = (),
+    lines: Mapping[str, Sequence[int]] | None = None,
     on_progress: Callable[[dict[str, int]], None] | None = None,
 ) -> TestRun:
     """Run the tests in `REPO`, inside the desktop.
 
     `masked` runs them under meaningless names, which node cannot; `alone` kills every other
-    process of the desktop before the result is read. With `only`, no others run. `on_progress`
-    gets total, done and failed.
+    process of the desktop before the result is read. With `only`, no others run; of `lines`,
+    by path, the result says which ran. `on_progress` gets total, done and failed.
 
     Raises:
         NoResultError: the tests brought down everything that could report on them.
@@ -46,6 +47,7 @@ async def run_tests(
         "args": list(runner.args),
         "paths": list(runner.paths),
         "only": list(only),
+        "lines": {path: list(numbers) for path, numbers in (lines or {}).items()},
         "suite_timeout_s": suite_timeout_s,
         "test_timeout_s": test_timeout_s,
         "masked": masked,

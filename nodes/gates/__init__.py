@@ -47,7 +47,11 @@ def run_gates(
     Without `files` (the patched Python files and the targets' test files, by path) only what
     needs no parsing is judged.
     """
-    review = make_review(patch, targets, files)
+    return objections(make_review(patch, targets, files))
+
+
+def objections(review: Review) -> list[Finding]:
+    """Every gate's objections."""
     return [
         Finding(gate=gate.__name__, message=message, blocking=gate in GATES)
         for gate in (*GATES, *DOUBTS)

@@ -38,6 +38,7 @@ def main():
     repo = Path.cwd()
     sentient_reporting.open_repository([repo, repo / "src"])
     sys.argv = ["pytest", *arguments]
+    reporter.reach.start()
     sys.exit(pytest.main(arguments, plugins=[reporter]))
 
 

@@ -3,7 +3,8 @@
     python run_tests.py OPTIONS_FILE
 
 The file is JSON: repo, out (a folder of its own), runner, args, paths, only, suite_timeout_s,
-test_timeout_s, masked, canary, alone. It is removed before any test runs.
+test_timeout_s, masked, canary, alone, lines (by path, to be traced in Python). It is removed before
+any test runs.
 
 Each test process gets a session of its own and reports through a pipe. When it dies or hangs in a
 test, that test is recorded as crashed or timed out and the suite is run again without it; node
@@ -50,7 +51,7 @@ class Run:
         self.options, self.deadline = options, deadline
         self.collected, self.tests, self.errors = [], {}, []
         self.running, self.since, self.exit_status, self.killed = None, time.monotonic(), None, ""
-        self.overdue, self.log = set(), b""
+        self.overdue, self.log, self.reach = set(), b"", None
         report, pipe = os.pipe()
         self.process = subprocess.Popen(
             runner_commands.command(options, pipe),
@@ -133,6 +134,8 @@ class Run:
             self.collected = line["collected"]
         elif "error" in line:
             self.errors.append(line["error"])
+        elif "reach" in line:
+            self.reach = line["reach"]
         elif "start" in line:
             self.running, self.since = line["start"], time.monotonic()
         elif "test" in line:
@@ -212,6 +215,7 @@ def result_of(run, lost, seconds):
         "collected": list(dict.fromkeys([*run.collected, *lost])),
         "tests": list({**run.tests, **lost}.values()),
         "errors": run.errors,
+        "reach": run.reach,
         "finished": run.exit_status is not None,
         "timed_out": run.killed == "suite",
         "seconds": round(seconds, 3),

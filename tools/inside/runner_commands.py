@@ -42,6 +42,7 @@ def told(options, excluded, plain_config, pipe):
         "canary": options.get("canary", ""),
         "only": options.get("only", []),
         "excluded": list(excluded),
+        "lines": options.get("lines", {}),
         "test_timeout_s": float(options["test_timeout_s"]),
     }
 

@@ -9,6 +9,7 @@ the others: where one of them passes, results are not to be believed.
 
 import pytest
 from _pytest.unittest import TestCaseFunction
+from sentient_reach import Reach
 from sentient_reporting import CANARIES, MESSAGE_LIMIT, RANK, Report, must_fail, renamed
 
 
@@ -18,6 +19,7 @@ class Reporter:
     def __init__(self, told):
         self.write = Report(told["pipe"]).write
         self.masked, self.canary, self.only = told["masked"], told["canary"], set(told["only"])
+        self.reach = Reach(told["lines"])
         self.names = {}
         self.current = {}
 
@@ -60,6 +62,7 @@ class Reporter:
         test = self.true_id(nodeid)
         self.current = {"id": test, "outcome": "passed", "seconds": 0, "message": ""}
         self.write(start=test)
+        self.reach.switch(test)
 
     def pytest_runtest_logreport(self, report):
         outcome = outcome_of(report)
@@ -73,6 +76,7 @@ class Reporter:
         self.write(test=self.current)
 
     def pytest_sessionfinish(self, exitstatus):
+        self.write(**self.reach.facts())
         self.write(finish=int(exitstatus))
 
 

@@ -19,6 +19,7 @@ from types import MethodType
 
 sys.path += sys.argv[1:]
 sys.path.insert(0, str(Path(__file__).parent))
+from sentient_reach import Reach
 from sentient_reporting import (
     CANARIES,
     MESSAGE_LIMIT,
@@ -135,8 +136,8 @@ def mask(test, name):
 class Result(unittest.TextTestResult):
     """Writes lines; what it prints is the log."""
 
-    def open(self, tests, report, limit_s):
-        self.tests, self.report, self.limit_s = tests, report, limit_s
+    def open(self, tests, report, reach, limit_s):
+        self.tests, self.report, self.reach, self.limit_s = tests, report, reach, limit_s
         self.done, self.current = {}, {}
 
     def startTest(self, test):
@@ -145,6 +146,7 @@ class Result(unittest.TextTestResult):
         self.current = {"id": name, "outcome": "passed", "seconds": 0, "message": ""}
         self.begun = time.monotonic()
         self.report.write(start=name)
+        self.reach.switch(name)
         signal.signal(signal.SIGALRM, too_slow)
         signal.setitimer(signal.ITIMER_REAL, self.limit_s)
 
@@ -204,7 +206,7 @@ class Result(unittest.TextTestResult):
         self.note(test, "xpassed")
 
 
-def runner(told):
+def runner(told, reach):
     """The class that takes the place of unittest's runner; it never stops at a failure."""
     report = Report(told["pipe"])
 
@@ -221,12 +223,13 @@ def runner(told):
                 report.write(error=error)
             report.write(collected=[self.tests.names[id(test)] for test in self.tests.tests])
             result = super().run(suite)
+            report.write(**reach.facts())
             report.write(finish=0 if result.wasSuccessful() else 1)
             return result
 
         def _makeResult(self):
             result = super()._makeResult()
-            result.open(self.tests, report, told["test_timeout_s"])
+            result.open(self.tests, report, reach, told["test_timeout_s"])
             return result
 
     return Runner
@@ -237,7 +240,9 @@ def main():
     open_repository([Path.cwd()])
     arguments = ["python -m unittest", *told["arguments"]]
     sys.argv = arguments[:]
-    unittest.main(module=None, argv=arguments, testRunner=runner(told))
+    reach = Reach(told["lines"])
+    reach.start()
+    unittest.main(module=None, argv=arguments, testRunner=runner(told, reach))
 
 
 if __name__ == "__main__":

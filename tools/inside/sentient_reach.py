@@ -96,7 +96,7 @@ class Reach:
         if found is not None:
             lines = {
                 path: {
-                    line: list(dict.fromkeys(found[file][line]))[:NAMED]
+                    line: sorted(set(found[file][line]))[:NAMED]
                     for line in numbers & set(found.get(file, ()))
                 }
                 for file, (path, numbers) in self.wanted.items()

@@ -178,7 +178,7 @@ class Tests(Event):
 
     event: Literal["tests"] = "tests"
     kind: str
-    """baseline, verdict, masked; again and alone for what may be flaky."""
+    """baseline, verdict, masked; again and alone for what may be flaky; mutant."""
     total: Count = 0
     done: Count = 0
     failed: Count = 0

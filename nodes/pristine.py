@@ -42,6 +42,7 @@ class Pristine:
         masked: bool = False,
         only: Sequence[str] = (),
         lines: Mapping[str, Sequence[int]] | None = None,
+        limit_s: float | None = None,
     ) -> TestRun:
         """Run the suite; a patch that makes it kill its own runner has a run without an end."""
         try:
@@ -54,6 +55,7 @@ class Pristine:
                 masked=masked,
                 only=only,
                 lines=lines,
+                limit_s=limit_s,
             )
         except NoResultError as error:
             return TestRun(log=str(error))

@@ -17,6 +17,7 @@ from nodes.gates import objections
 from nodes.gates.patch_text import Review, make_review, test_files
 from nodes.gates.untested import changed_statements, lines_of, untested_lines
 from nodes.judging import judge
+from nodes.mutants import surviving_mutants
 from nodes.pristine import Pristine
 from nodes.state import Candidate, Finding, State, Verdict
 from nodes.testing import known_baseline
@@ -79,8 +80,11 @@ async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding
         pristine = Pristine(state, step, patch.text, digest, own_tests)
         run = await pristine.run(desktop, "verdict", lines=lines_of(changed))
     findings += untested_lines(changed, run.reach, review, patch.text)
-    verdict, more = await _judge_runs(pristine, baseline, run)
-    return {**verdict, "patch": digest, "files": _listed(patch)}, findings + more
+    verdict, flaky = await _judge_runs(pristine, baseline, run)
+    findings += flaky
+    if verdict["passed"] and not any(finding["blocking"] for finding in findings):
+        findings += await surviving_mutants(pristine, changed, run.reach)
+    return {**verdict, "patch": digest, "files": _listed(patch)}, findings
 
 
 async def _judge_runs(

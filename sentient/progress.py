@@ -30,6 +30,7 @@ TESTING = {
     "masked": "the same under meaningless names",
     "again": "what may be flaky, again",
     "alone": "what may be flaky, alone",
+    "mutant": "whether tests notice a fault",
 }
 
 

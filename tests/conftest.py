@@ -24,6 +24,7 @@ def _own_configuration() -> None:
     for name in [name for name in os.environ if name.startswith(CONFIGURATION)]:
         del os.environ[name]
     os.environ["SENTIENT_INSTALL"] = "0"  # the few tests of installing bring an index of their own
+    os.environ["SENTIENT_MUTANTS"] = "0"  # seconds a verdict; tests of theirs ask for them
 
 
 @pytest.fixture(scope="session")

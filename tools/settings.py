@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     suite_timeout_s: float = Field(default=600, gt=0)
     """Seconds one run of the whole suite may take."""
 
+    mutants: int = Field(default=6, ge=0, le=50)
+    """Faults put into a verified patch, one at a time, to see whether tests notice; 0: none."""
+
     repair_budget_s: float = Field(default=60, gt=0)
     """Seconds the offline engine may search in one attempt."""
 

@@ -133,7 +133,15 @@ class SourceFile:
             OSError, SyntaxError, UnicodeDecodeError: it is not readable UTF-8 Python.
         """
         with open(path, encoding="utf-8", newline="") as stream:
-            text = stream.read()
+            return cls.parse(path, stream.read())
+
+    @classmethod
+    def parse(cls, path: str, text: str) -> "SourceFile":
+        """Cut up the text of a file.
+
+        Raises:
+            SyntaxError: it is not Python.
+        """
         tree = ast.parse(text)
         file = cls(path, text, tree=tree)
         lines = split_lines(text)

@@ -31,16 +31,17 @@ NAMED = 20
 
 async def without_flaky(state: State, step: Step, desktop: Desktop, run: TestRun) -> TestRun:
     """The baseline with those of its failing tests marked that pass when they run again."""
-    failing = run.failing
-    if not failing or not run.finished:
-        return run
     limit = min(step.settings.suite_timeout_s, run.seconds + AGAIN_S)
-    try:
-        again = await run_suite(state, step, desktop, "again", only=failing, limit_s=limit)
-    except NoResultError:
-        return run
-    await record_run(step, again, "again", 0, snapshot=state["desktop"]["snapshot"])
-    return run.with_flaky(again.ids("passed"))
+    for _ in range(step.settings.baseline_reruns if run.finished else 0):
+        if not run.failing:
+            break
+        try:
+            again = await run_suite(state, step, desktop, "again", only=run.failing, limit_s=limit)
+        except NoResultError:
+            break
+        await record_run(step, again, "again", 0, snapshot=state["desktop"]["snapshot"])
+        run = run.with_flaky(again.ids("passed"))
+    return run
 
 
 async def flaky_tests(

@@ -23,8 +23,8 @@ def _own_configuration() -> None:
     """No configuration of the person who runs the tests reaches them."""
     for name in [name for name in os.environ if name.startswith(CONFIGURATION)]:
         del os.environ[name]
-    os.environ["SENTIENT_INSTALL"] = "0"  # the few tests of installing bring an index of their own
-    os.environ["SENTIENT_MUTANTS"] = "0"  # seconds a verdict; tests of theirs ask for them
+    for name in ("INSTALL", "MUTANTS", "BASELINE_RERUNS"):
+        os.environ[f"SENTIENT_{name}"] = "0"  # they take seconds; tests of theirs ask for them
 
 
 @pytest.fixture(scope="session")

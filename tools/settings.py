@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     suite_timeout_s: float = Field(default=600, gt=0)
     """Seconds one run of the whole suite may take."""
 
+    baseline_reruns: int = Field(default=1, ge=0, le=10)
+    """How often the baseline's failing tests run again, to find out which of them are flaky."""
+
     mutants: int = Field(default=6, ge=0, le=50)
     """Faults put into a verified patch, one at a time, to see whether tests notice; 0: none."""
 

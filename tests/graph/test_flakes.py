@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from samples import CALCULATOR, Repo
-from scripted_model import Script, call
+from scripted_model import Script, call, scripted_model
+
+from graphs.engineering import make_graph
+from tools.settings import Settings
 
 FLAKY = """\
 import pathlib
@@ -42,16 +45,19 @@ NAME = "test_flaky.py::test_now_and_then"
 
 
 @pytest.fixture
-def run(scripted_graph: Any, repo: Repo) -> Any:
+def run(saver: Any, settings: Settings, repo: Repo) -> Any:
     async def run(thread: str, flaky: str) -> dict[str, Any]:
         source = repo({**CALCULATOR, "test_flaky.py": flaky})
-        graph = scripted_graph(Script(coder=[FIX, call("hand_in", summary="done")]))
         config = {"configurable": {"thread_id": thread}}
-        return dict(await graph.ainvoke({"source": str(source), "max_attempts": 1}, config))
+        with scripted_model(Script(coder=[FIX, call("hand_in", summary="done")])) as url:
+            update = {"model": "scripted", "openai_base_url": url, "baseline_reruns": 1}
+            graph = make_graph(saver, settings.model_copy(update=update))
+            return dict(await graph.ainvoke({"source": str(source), "max_attempts": 1}, config))
 
     return run
 
 
+@pytest.mark.long
 async def test_flaky_tests_are_named_and_decide_nothing(run: Any) -> None:
     state = await run("flaky", NOW_AND_THEN)
     assert state["report"]["status"] == "verified", state["report"]

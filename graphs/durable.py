@@ -9,12 +9,13 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import StateUpdate
+from langgraph.types import Command, StateUpdate
 
 from checkpoints.lease import holding, lease_for_run, thread_lease
 from graphs.faults import storage_errors
 from nodes.context import LENT_SAVER
 from tools.errors import UsageError
+from tools.sink import Sink
 
 DURABILITY = "__pregel_durability"
 """Where LangGraph looks for the durability of a run that is given none; subgraphs inherit it."""
@@ -27,9 +28,9 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
     `astream`; copies, which the Agent Server makes for each run, are of this class too.
     """
 
-    def __init__(self, *, leases: Path, **attributes: Any) -> None:
+    def __init__(self, *, leases: Path, sink: Sink, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.leases = leases
+        self.leases, self.sink = leases, sink
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **options: Any
@@ -40,10 +41,12 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
         Raises:
             ThreadBusyError: the thread is being run.
-            UsageError: durability `exit` is asked for, or another task for a thread that has one.
+            UsageError: durability `exit` is asked for, another task for a thread that has one, or
+                the input holds a secret.
             StorageError: the saver's database or the ledger fails; the run can be resumed.
         """
         config = self._synchronous(config, options)
+        self.sink.refuse([input.resume, input.update] if isinstance(input, Command) else input)
         run = cast("AsyncGenerator[Any, None]", super().astream(input, config, **options))
         thread = config["configurable"].get("thread_id")
         if thread is None:  # LangGraph refuses it, as there is a saver

@@ -43,11 +43,12 @@ Model = Callable[[str], BaseChatModel | None]
 
 def make_services(settings: Settings, model: Model | None = None) -> Services:
     """The services of a process; `model` replaces how models are made from their names."""
-    ledger = Ledger(settings.home / "ledger.db")
+    ledger, connection = Ledger(settings.home / "ledger.db"), Connection(settings)
     return Services(
         settings=settings,
+        sink=connection.sink,
         desktops=ThreadDesktops(
-            Connection(settings), settings.desktop_timeout_s, settings.home, ledger.inventory
+            connection, settings.desktop_timeout_s, settings.home, ledger.inventory
         ),
         ledger=ledger,
         model_for=model or lru_cache(partial(make_model, settings)),
@@ -80,7 +81,7 @@ def make_graph(
     builder.add_conditional_edges("budget", routing.after_budget)
     builder.set_finish_point("deliver")
     compiled = builder.compile(checkpointer=checkpointer, name="engineering")
-    durable = DurableGraph(leases=settings.leases, **vars(compiled))
+    durable = DurableGraph(leases=settings.leases, sink=services.sink, **vars(compiled))
     return durable.with_config(recursion_limit=RECURSION_LIMIT)
 
 

@@ -24,7 +24,9 @@ from nodes.queueing import in_queue
 from nodes.state import State
 from tools.desktop import Desktop
 from tools.journal import Journal, OutcomeUnknownError, digest_of
+from tools.secrets import environment_of
 from tools.settings import Settings
+from tools.sink import Sink
 
 Update = dict[str, Any]
 
@@ -43,6 +45,7 @@ class Services:
     ledger: Ledger
     model_for: Callable[[str], BaseChatModel | None]
     """Makes the model of a name; None stands for the offline engine."""
+    sink: Sink
     plain_models: set[str] = field(default_factory=set)
     """Models whose endpoint does not stream as it is asked to."""
     forms: dict[str, str] = field(default_factory=dict)
@@ -62,6 +65,7 @@ class Step:
         self.is_saved = True
         """Whether checkpoints are kept; a run without them can never be taken up again."""
         self._attempt, self._changed = state.get("attempt", 0), state.get("changed")
+        self._secrets = state.get("secrets", [])
         self._desktop: Desktop | None = None
         self._lease = held_lease(services.settings.leases, thread) or Lease.alone(thread)
         self._binding: Binding[Desktop] = Binding(
@@ -74,6 +78,11 @@ class Step:
         return self.services.settings
 
     @property
+    def sink(self) -> Sink:
+        """What must hold no secret passes it."""
+        return self.services.sink
+
+    @property
     def model_name(self) -> str:
         """The model this thread was started with; `none` stands for the offline engine."""
         return self._model_name
@@ -81,6 +90,14 @@ class Step:
     async def model(self) -> BaseChatModel | None:
         """The thread's model, None for the offline engine."""
         return await asyncio.to_thread(self.services.model_for, self._model_name)
+
+    def secrets(self) -> dict[str, str]:
+        """What a command needs in its environment to have the thread's secrets.
+
+        Raises:
+            UsageError: this process was not given them.
+        """
+        return environment_of(self._secrets, self.settings.secrets)
 
     async def desktop(self) -> Desktop:
         """The thread's desktop, with exactly the files of the checkpoint this node starts from."""
@@ -116,7 +133,8 @@ class Step:
 
     def _journal(self, desktop: Desktop) -> Journal:
         binding = self._binding
-        return Journal(desktop, binding.mark, binding.confirm, adopted=binding.adopted)
+        env = self.secrets()
+        return Journal(desktop, binding.mark, binding.confirm, adopted=binding.adopted, env=env)
 
     async def _use(self, desktop: Desktop) -> Desktop:
         if self._desktop is not desktop:
@@ -162,10 +180,11 @@ class Step:
     def emit(self, event: Event) -> None:
         """Send an event to whoever streams the run (stream mode `custom`)."""
         told = {"node": self.node, "at": round(time.time(), 3)}
-        self._write(event.model_copy(update=told).model_dump())
+        self._write(self.sink.data(event.model_copy(update=told).model_dump()))
 
     async def record(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a method of the ledger off the event loop."""
+        """Call a method of the ledger off the event loop; plain data passes the sink."""
+        args, kwargs = self.sink.data((args, kwargs))
         return await asyncio.to_thread(function, *args, **kwargs)
 
     async def __aenter__(self) -> Self:
@@ -230,10 +249,14 @@ def node(services: Services, role: Role) -> Node:
         step.is_saved = configurable.get(LENT_SAVER) is not None
         step.emit(Started(attempt=state.get("attempt", 0)))
         begun = time.monotonic()
-        async with step:
-            update = await step.close(await role(state, step))
+        with services.sink.errors():
+            async with step:
+                step.secrets()  # without them nothing begins
+                update = await step.close(await role(state, step))
         seconds = round(time.monotonic() - begun, 3)
         step.emit(Finished(seconds=seconds))
-        return {**update, **step.meter.update(), "owner": owner, "worked": seconds}
+        return services.sink.data(
+            {**update, **step.meter.update(), "owner": owner, "worked": seconds}
+        )
 
     return run

@@ -91,6 +91,7 @@ async def ask(
         ModelRequestError: it does not take this request; one of another form it may take.
         ModelError: it refuses the key, does not know the model, or wants money first.
     """
+    messages = step.sink.data(messages)
     meter, settings = step.meter, step.settings
     asked = request_tokens(model, messages)
     room = meter.answer_room(asked, settings.answer_tokens)
@@ -109,7 +110,7 @@ async def ask(
         answer: AIMessage = await retrying(_call, step, model, messages)
     except ModelUnavailableError as error:
         raise meter.out_of_time(error, patience_s) from error
-    call = kept(answer)
+    call = step.sink.data(kept(answer))
     usage, counted = meter.count(answer, asked, time.monotonic() - begun)
     await _write_down(step, usage, str(call.id), attempt, counted=counted)
     return call, usage

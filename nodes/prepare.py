@@ -48,6 +48,7 @@ async def prepare(state: State, step: Step) -> Update:
         "source": shown,
         "model": step.model_name,
         "price": price,
+        "secrets": sorted(step.settings.secrets),
         "max_attempts": state.get("max_attempts") or ATTEMPTS,
         "environment": environment,
         "base": Base(

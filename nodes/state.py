@@ -258,6 +258,8 @@ class State(Input, total=False):
 
     owner: str
     """Whose desktops these are: the thread id, or a random name where there is no thread."""
+    secrets: list[str]
+    """Names of what tests and commands get as environment; the values are never in a state."""
     desktop: DesktopRef
     base: Base
     environment: Environment

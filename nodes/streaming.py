@@ -87,7 +87,7 @@ async def _streamed(step: Step, model: Model, messages: list[BaseMessage]) -> AI
         length += len(chunk.text) + len(arguments)
         if length > ANSWER_LIMIT:
             raise ValueError(f"more than {ANSWER_LIMIT} characters")
-    pieces.flush()
+    pieces.end()
     if not chunks:
         return None
     whole = add_ai_message_chunks(*chunks)
@@ -125,19 +125,24 @@ class _Pieces:
 
     def __init__(self, step: Step) -> None:
         self._step, self._part, self._text, self._told = step, "text", "", time.monotonic()
+        self._stream = step.sink.stream()
 
     def add(self, part: str, text: str) -> None:
         """Take a piece; it may be told later."""
         if not text:
             return
         if part != self._part:
-            self.flush()
-        self._part, self._text = part, self._text + text
+            self.end()
+        self._part, self._text = part, self._text + self._stream.feed(text)
         if len(self._text) > TEXT_LIMIT or time.monotonic() - self._told > INTERVAL_S:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
+    def end(self) -> None:
         """Tell what was not told."""
+        self._text += self._stream.end()
+        self._flush()
+
+    def _flush(self) -> None:
         for start in range(0, len(self._text), TEXT_LIMIT):
             text = self._text[start : start + TEXT_LIMIT]
             self._step.emit(Tokens.model_validate({"part": self._part, "text": text}))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -35,7 +36,7 @@ async def run_suite(
     settings = step.settings
     return await run_tests(
         desktop,
-        runner_of(state.get("tests", "")),
+        replace(runner_of(state.get("tests", "")), env=step.secrets()),
         suite_timeout_s=limit_s or settings.suite_timeout_s,
         test_timeout_s=settings.test_timeout_s,
         masked=masked,

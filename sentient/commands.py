@@ -24,6 +24,7 @@ from sentient.options import (
     Json,
     NoInstall,
     RoleBudget,
+    Secrets,
     Thread,
     chosen_install,
     prices,
@@ -78,12 +79,13 @@ def fix(
         bool, typer.Option("--apply", help="Write a verified patch to SOURCE.")
     ] = False,
     thread: Annotated[str, typer.Option(help="Id of the new thread.", callback=thread_id)] = "",
+    secret: Secrets = None,
     checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Repair a repository: make its failing tests pass, or do a task, and verify the patch."""
     settings, thread = (
-        read_settings(model=model, checkpoints=checkpoints),
+        read_settings(model=model, checkpoints=checkpoints, secrets=secret),
         thread or new_thread_id(source),
     )
     given = Input(
@@ -134,11 +136,12 @@ def resume(
     ] = None,
     back_to: Annotated[str, typer.Option("--from", help=CHECKPOINT_HELP)] = "",
     apply: Annotated[str, typer.Option(help="Folder to write a verified patch to.")] = "",
+    secret: Secrets = None,
     checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Go on where a thread stopped, crashed or asked a question; or, with --from, earlier."""
-    runs = Runs(read_settings(checkpoints=checkpoints))
+    runs = Runs(read_settings(checkpoints=checkpoints, secrets=secret))
     if apply and not Path(apply).is_dir():
         raise UsageError(f"no such folder: {apply}")
     if back_to:

@@ -13,6 +13,7 @@ from graphs.engineering import make_graph
 from graphs.faults import storage_errors
 from tools.errors import UsageError
 from tools.settings import Settings
+from tools.sink import Sink
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -30,7 +31,7 @@ async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
         opening = open_saver(where, settings.home, key.get_secret_value().encode() if key else None)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    with storage_errors():
+    with storage_errors(), Sink.of(settings).errors():
         async with opening as saver:
             yield make_graph(saver, settings)
 

@@ -104,7 +104,24 @@ def chosen_install(command: str, *, off: bool) -> str:
     return OFF if off else command
 
 
-def read_settings(*, model: str = "", checkpoints: str = "") -> Settings:
-    """The settings of this process, changed by the options that are not empty."""
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        metavar="NAME[=VARIABLE|=@FILE]",
+        help="A variable for tests and commands in the desktop, kept out of everything else.",
+    ),
+]
+
+
+def read_settings(
+    *, model: str = "", checkpoints: str = "", secrets: list[str] | None = None
+) -> Settings:
+    """The settings of this process, changed by the options that are not empty.
+
+    Raises:
+        UsageError: a secret cannot be used.
+    """
     changes = {"model": model, "checkpoints": checkpoints and SecretStr(checkpoints)}
-    return Settings().model_copy(update={name: new for name, new in changes.items() if new})
+    settings = Settings().model_copy(update={name: new for name, new in changes.items() if new})
+    return settings.with_secrets(secrets or [])

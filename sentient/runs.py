@@ -25,7 +25,9 @@ from sentient.endings import Ending, read_ending
 from sentient.opening import config_of, open_graph
 from sentient.signals import Listen
 from tools.errors import SentientError, StorageError, UsageError
+from tools.secrets import environment_of
 from tools.settings import Settings
+from tools.sink import Sink
 from tools.source import is_url, refuse_credentials, resolved
 
 UNSTARTED = frozenset({(), ("prepare",), ("planner",), ("__start__",)})
@@ -48,8 +50,9 @@ class Runs:
         A run that fails before any work was done leaves nothing behind: no thread, no desktop.
 
         Raises:
-            UsageError: the thread exists already.
+            UsageError: the thread exists already, or the input holds a secret.
         """
+        Sink.of(self.settings).refuse(given)
         given = _absolute(given)
         source = given.get("source", "")
         if thread in self.ledger.half_forgotten():  # its old checkpoints must not come back
@@ -88,7 +91,8 @@ class Runs:
         """Go on where a thread stopped, crashed or asked; without an answer it goes on asking.
 
         Raises:
-            UsageError: there is no such thread, it asks nothing, or not what `answer` answers.
+            UsageError: there is no such thread, it asks nothing, or not what `answer` answers; its
+                secrets were not given again.
             ThreadBusyError: another process is running it.
         """
         row = self.row(thread)
@@ -99,6 +103,8 @@ class Runs:
                 raise UsageError(f"thread {thread} asks no question now", hint=hint)
             if ending.kind == "finished" or (ending.kind == "waiting" and answer is None):
                 return self._written_down(thread, ending)  # a rewind that died said otherwise
+            environment_of(ending.state.get("secrets", []), self.settings.secrets)
+            Sink.of(self.settings).refuse(answer)
             given: Any = None if ending.state else self.ledger.input(str(row["id"]))
             if answer is not None:
                 given = Command(resume=read_answer(ending.question, answer))

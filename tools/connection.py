@@ -9,6 +9,7 @@ from sentient_desktop import ensure_server
 from sentient_desktop.errors import DesktopError
 from tools.errors import EnvironmentFaultError
 from tools.settings import Settings
+from tools.sink import Sink
 
 
 class Connection:
@@ -20,6 +21,8 @@ class Connection:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.sink = Sink.of(settings)
+        """What comes out of desktops passes it."""
 
     @property
     def template(self) -> str:

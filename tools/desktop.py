@@ -29,6 +29,7 @@ from tools.desktop_errors import translated
 from tools.desktop_files import DesktopFiles
 from tools.errors import DesktopGoneError, SentientError
 from tools.settings import Settings
+from tools.sink import TextStream
 
 Sink = Callable[[str], None]
 """Receives output as it arrives, in pieces of any size."""
@@ -55,14 +56,21 @@ class Execution:
 class Tail:
     """Collects a stream, keeping its beginning and its end within `limit` characters."""
 
-    def __init__(self, limit: int, sink: Sink | None) -> None:
-        self._half, self._sink = limit // 2, sink
+    def __init__(self, limit: int, sink: Sink | None, stream: TextStream) -> None:
+        self._half, self._sink, self._stream = limit // 2, sink, stream
         self._head = self._end = ""
         self._dropped = 0
 
     def __call__(self, text: str) -> None:
-        """Take the next piece and pass it on to the sink."""
-        if self._sink is not None:
+        """Take the next piece and pass it on to the sink, without secrets."""
+        self._take(self._stream.feed(text))
+
+    def end(self) -> None:
+        """Take what waited for more."""
+        self._take(self._stream.end())
+
+    def _take(self, text: str) -> None:
+        if self._sink is not None and text:
             self._sink(text)
         room = self._half - len(self._head)
         self._head, text = self._head + text[:room], text[room:]
@@ -91,14 +99,17 @@ class Process:
 
     async def wait(self) -> Execution:
         """Wait for the end. A command whose time ran out has `timed_out` and exit code 124."""
+        code, timed_out = 124, False
         try:
             with translated("wait for a command"):
-                result = await self._handle.wait()
+                code = (await self._handle.wait()).exit_code
         except CommandExitException as error:
-            return Execution(error.exit_code, self._out.text, self._err.text)
+            code = error.exit_code
         except TimeoutException:
-            return Execution(124, self._out.text, self._err.text, timed_out=True)
-        return Execution(result.exit_code, self._out.text, self._err.text)
+            timed_out = True
+        self._out.end()
+        self._err.end()
+        return Execution(code, self._out.text, self._err.text, timed_out)
 
     async def kill(self) -> None:
         """End the command at once (SIGKILL)."""
@@ -122,7 +133,8 @@ class Desktop:
     ) -> None:
         self._sandbox, self._connection, self._lifecycle = sandbox, connection, lifecycle
         self._timeout_s, self._renewed = timeout_s, time.monotonic()
-        self.fs = DesktopFiles(sandbox)
+        self.sink = connection.sink
+        self.fs = DesktopFiles(sandbox, self.sink)
 
     @classmethod
     async def create(
@@ -208,7 +220,8 @@ class Desktop:
         At `timeout_s` the server kills the command with everything it started; 0 means no limit.
         """
         line = f"{command} {args if isinstance(args, str) else shlex.join(args)}".strip()
-        out, err = Tail(OUTPUT_LIMIT, on_stdout), Tail(OUTPUT_LIMIT, on_stderr)
+        out = Tail(OUTPUT_LIMIT, on_stdout, self.sink.stream())
+        err = Tail(OUTPUT_LIMIT, on_stderr, self.sink.stream())
         with translated("start a command"):
             handle = await self._sandbox.commands.run(
                 line,

@@ -9,6 +9,7 @@ from e2b_code_interpreter import AsyncSandbox
 
 from tools.desktop_errors import translated
 from tools.errors import ToolError
+from tools.sink import Sink
 
 READ_LIMIT = 64 << 20
 """Bytes of a file that are read unless the caller names a limit; a desktop is hostile."""
@@ -26,15 +27,24 @@ def _read_part(source: Path, number: int) -> bytes:
 class DesktopFiles:
     """Files of one desktop. Relative paths start at the home folder, `/home/user`."""
 
-    def __init__(self, sandbox: AsyncSandbox) -> None:
-        self._files = sandbox.files
+    def __init__(self, sandbox: AsyncSandbox, sink: Sink) -> None:
+        self._files, self._sink = sandbox.files, sink
 
     async def read_file(self, path: str, limit: int = READ_LIMIT) -> str:
         """Read a text file; bytes that are not UTF-8 come out as U+FFFD. See `read_bytes`."""
         return (await self.read_bytes(path, limit)).decode("utf-8", "replace")
 
     async def read_bytes(self, path: str, limit: int = READ_LIMIT) -> bytes:
-        """Read a file as it is, without ever holding more than `limit` bytes and one chunk.
+        """Read a file, without secrets and without holding more than `limit` bytes and one chunk.
+
+        Raises:
+            ToolError: there is no such file, or it is larger.
+        """
+        data = await self.read_unchanged(path, limit)
+        return await asyncio.to_thread(self._sink.data, data) if self._sink else data
+
+    async def read_unchanged(self, path: str, limit: int = READ_LIMIT) -> bytes:
+        """Read a file as it is, for who looks for secrets himself.
 
         Raises:
             ToolError: there is no such file, or it is larger.

@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 
 from pydantic import BaseModel, ValidationError
 
+from tools.desktop import Desktop
 from tools.errors import EnvironmentFaultError, ToolError
 from tools.journal import Journal
 from tools.layout import CONTROL, REPO
@@ -89,15 +90,22 @@ async def repair(
         on_output=on_event,
     )
     try:
-        return RepairResult.model_validate_json(
-            await journal.desktop.fs.read_bytes(result, RESULT_LIMIT)
-        )
+        return RepairResult.model_validate_json(await _read_result(journal.desktop, result))
     except ToolError as error:
         raise EnvironmentFaultError(
             f"the repair engine left no result (exit code {ended.code}): {ended.output[-300:]}"
         ) from error
     except ValidationError as error:
         raise EnvironmentFaultError(f"the repair engine's result is malformed: {error}") from error
+
+
+async def _read_result(desktop: Desktop, path: str) -> bytes:
+    """The result without secrets, which from now on the file does not hold either."""
+    data = await desktop.fs.read_unchanged(path, RESULT_LIMIT)
+    shown = desktop.sink.data(data)
+    if shown != data:
+        await desktop.fs.write_file(path, shown)
+    return shown
 
 
 def _package_files() -> list[tuple[str, bytes]]:

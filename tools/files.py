@@ -44,7 +44,8 @@ def inside(path: str) -> str:
 
 
 async def _text(desktop: Desktop, path: str) -> str:
-    data = await desktop.fs.read_bytes(inside(path), FILE_LIMIT)
+    """A file as it is: what is shown of it still has to pass the sink."""
+    data = await desktop.fs.read_unchanged(inside(path), FILE_LIMIT)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -53,7 +54,7 @@ async def _text(desktop: Desktop, path: str) -> str:
 
 async def read_file(desktop: Desktop, path: str, first: int = 1, last: int = 0) -> Outcome:
     """Return lines `first` to `last` (from 1, inclusive; 0 means the end) with their numbers."""
-    lines = (await _text(desktop, path)).splitlines()
+    lines = desktop.sink.text(await _text(desktop, path)).splitlines()
     last = min(last or len(lines), first + READ_LINES - 1, len(lines))
     shown, room = [], READ_SHOWN
     for number in range(max(1, first), last + 1):
@@ -85,6 +86,8 @@ async def replace_text(desktop: Desktop, path: str, old: str, new: str) -> Outco
         ToolError: `old` is missing (the nearest lines are told), not unique, or a placeholder.
     """
     text = await _text(desktop, path)
+    if held := desktop.sink.named(text):
+        raise ToolError(f"{path} holds the value of secret {', '.join(held)}; use shell commands")
     answer = f"replaced {len(old.splitlines())} lines of {path} by {len(new.splitlines())}"
     changed = await asyncio.to_thread(replaced, text, path, old, new)
     return Outcome(answer, inside(path), changed)

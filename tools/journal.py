@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from tools.desktop import Desktop, Execution, Sink
 from tools.errors import EnvironmentFaultError, SentientError, ToolError
 from tools.files import FILE_LIMIT, Outcome
-from tools.layout import CONTROL, MARKS, REPO
+from tools.layout import CONTROL, MARKS, PROGRAMS, REPO, install_programs
 
 JOURNALS = f"{CONTROL}/journal"
 
@@ -63,7 +63,10 @@ class Ended:
 
 
 class Journal:
-    """Carries out calls, each once; `confirm` is asked before anything is done without a mark."""
+    """Carries out calls, each once; `confirm` is asked before anything is done without a mark.
+
+    Every command gets `env`, which may hold secrets (`tools/secrets.py`): it is written nowhere.
+    """
 
     def __init__(
         self,
@@ -72,11 +75,13 @@ class Journal:
         confirm: Callable[[], Awaitable[None]],
         *,
         adopted: bool,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         _, head, work, *_ = mark.split(".")
         self.desktop = desktop
         self._folder, self._mark = f"{JOURNALS}/{head or 'none'}-{work}", f"{MARKS}/{mark}"
         self._confirm, self._adopted = confirm, adopted
+        self._env = dict(env or {})
         self._begun: set[str] | None = None if adopted else set()
 
     async def begun(self) -> set[str]:
@@ -138,13 +143,15 @@ class Journal:
         """
         half = "all" if shown is None else str(shown // 2)
         arguments = [f"{self._folder}/{call}", digest_of(command), self._mark]
-        arguments += [f"{timeout_s:.3f}", half, str(KEPT_JOURNALS)]
+        arguments += [f"{timeout_s:.3f}", half, str(KEPT_JOURNALS), PROGRAMS]
         line = f"set -- {shlex.join(arguments)}\n{PROGRAM}"
+        if self._env:
+            await install_programs(self.desktop)
         for _ in range(2):
             done = await self.desktop.exec(
                 line,
                 cwd=REPO,
-                env={**(env or {}), "ONCE_COMMAND": command},
+                env={**(env or {}), **self._env, "ONCE_COMMAND": command},
                 timeout_s=timeout_s + GRACE_S,
                 on_stdout=on_output,
             )

@@ -53,7 +53,7 @@ async def make_patch(
     In a coder's desktop the answer is the coder's word, in a pristine one the truth.
 
     Raises:
-        ToolError: git refuses, or the patch is larger than `PATCH_LIMIT`.
+        ToolError: git refuses, the patch is larger than `PATCH_LIMIT`, or holds a secret.
     """
     await install_programs(desktop)
     out = f"{CONTROL}/work"
@@ -71,9 +71,11 @@ async def make_patch(
     if not done.ok:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.exit_code}"]
         raise ToolError(lines[-1][:300])
-    text = (await desktop.fs.read_bytes(f"{out}.patch", PATCH_LIMIT)).decode(
-        "utf-8", "surrogateescape"
-    )
+    data = await desktop.fs.read_unchanged(f"{out}.patch", PATCH_LIMIT)
+    text = data.decode("utf-8", "surrogateescape")
+    if held := desktop.sink.named(text):
+        await desktop.fs.remove(f"{out}.patch")
+        raise ToolError(f"the patch holds the value of secret {', '.join(held)}, or is next to it")
     try:
         listed = FILES.validate_json(await desktop.fs.read_bytes(f"{out}.json", PATCH_LIMIT))
     except ValidationError as error:

@@ -1,8 +1,8 @@
 """What runs a repository's tests: pytest, unittest or Node's own runner, by the user's command."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tools.analysis.profile import Profile
@@ -31,6 +31,8 @@ class Runner:
     name: RunnerName = "pytest"
     args: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """Variables for the tests, which may hold secrets: they are in no file."""
 
     @property
     def is_python(self) -> bool:

@@ -1,12 +1,17 @@
 """Configuration, read once from the environment (prefix `SENTIENT_`) at the edge of a run."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tools.errors import UsageError
+from tools.secrets import read_secrets
 
 NO_MODEL = "none"
 """The model name that stands for the offline engine."""
@@ -24,6 +29,16 @@ def _check_key(key: SecretStr | None) -> SecretStr | None:
     if length not in (0, 16, 24, 32):
         raise PydanticCustomError("key", f"the key has {length} bytes, not 16, 24 or 32")
     return key if length else None
+
+
+def _read_secrets(given: object) -> object:
+    """Names with commas, as the variable has them; a mapping is what it is."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return read_secrets([item for item in given.split(",") if item.strip()], os.environ)
+    except UsageError as error:
+        raise PydanticCustomError("secrets", "{reason}", {"reason": str(error)}) from error
 
 
 class Settings(BaseSettings):
@@ -45,6 +60,10 @@ class Settings(BaseSettings):
         default=None, validation_alias="LANGGRAPH_AES_KEY"
     )
     """Encrypts what checkpoints hold: 16, 24 or 32 bytes."""
+
+    secrets: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_read_secrets)] = {}
+    """What tests and the coder's commands get as environment: `NAME`, `NAME=VARIABLE`,
+    `NAME=@FILE`, with commas."""
 
     model: str = ""
     """Model name for planner, coder and reviewer; empty means: by what is configured."""
@@ -126,6 +145,15 @@ class Settings(BaseSettings):
     pip_config_file: str = Field(default="", validation_alias="PIP_CONFIG_FILE")
     uv_no_config: bool = Field(default=False, validation_alias="UV_NO_CONFIG")
     netrc: str = Field(default="~/.netrc", validation_alias="NETRC")
+
+    def with_secrets(self, given: Iterable[str]) -> "Settings":
+        """These settings with further secrets, written as in `SENTIENT_SECRETS`.
+
+        Raises:
+            UsageError: one cannot be used.
+        """
+        secrets = {**self.secrets, **read_secrets(given, os.environ)}
+        return self.model_copy(update={"secrets": secrets})
 
     @property
     def leases(self) -> Path:

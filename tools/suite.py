@@ -59,6 +59,7 @@ async def run_tests(
     execution = await desktop.exec(
         "python",
         [f"{PROGRAMS}/run_tests.py", f"{CONTROL}/tests.json"],
+        env=runner.env,
         timeout_s=suite_timeout_s + 60,
         on_stdout=reader,
     )

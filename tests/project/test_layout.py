@@ -78,4 +78,4 @@ def test_environment_is_read_in_one_place() -> None:
         if path.split("/")[0] in PACKAGES[:5] and "/inside/" not in path
         and not path.startswith("tools/repair/") and "os.environ" in (ROOT / path).read_text()
     ]  # fmt: skip
-    assert readers == ["tools/source.py"]
+    assert readers == ["tools/settings.py", "tools/source.py"]

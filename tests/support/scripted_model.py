@@ -39,7 +39,7 @@ class Script:
     planner: str | Answer = '{"diagnosis": "scripted: look at the failing function", "steps": []}'
     reviewer: str | Answer = "ACCEPT"
     storm: list[Answer] = field(default_factory=list)
-    """Failures before the first answer: each a `status`, and `headers` where it has some."""
+    """Failures before the first answer: each a `status`, and `headers`, a `message` if any."""
     status: int = 200
     streaming: Streaming = "counted"
     tokens: tuple[int, int] | None = TOKENS
@@ -105,7 +105,12 @@ def handler(script: Script) -> Callable[..., BaseHTTPRequestHandler]:
                     self._stream(body)
                     return
             else:
-                body = {"error": {"message": "scripted failure", "type": "scripted"}}
+                body = {
+                    "error": {
+                        "message": failure.get("message", "scripted failure"),
+                        "type": "scripted",
+                    }
+                }
             data = json.dumps(body).encode()
             self.send_response(failure["status"])
             for name, value in failure.get("headers", {}).items():

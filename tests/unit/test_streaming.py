@@ -15,6 +15,7 @@ from scripted_stream import Streaming
 from nodes.models import make_model
 from nodes.streaming import answer_of, joined
 from tools.settings import Settings
+from tools.sink import Sink
 
 WORDS = "A plan in words: ünïcode, and so on."
 CODER = [call("replace", path="a.py", old="x", new="y")]
@@ -29,7 +30,11 @@ async def ask(script: Script, home: Path, times: int = 1) -> tuple[AIMessage, li
         told: list[Any] = []
         services = SimpleNamespace(plain_models=set())
         step: Any = SimpleNamespace(
-            services=services, settings=settings, model_name="scripted", emit=told.append
+            services=services,
+            settings=settings,
+            model_name="scripted",
+            emit=told.append,
+            sink=Sink({}),
         )
         for _ in range(times):
             answer = await answer_of(step, model, [SYSTEM, HumanMessage("go on")])

@@ -13,6 +13,7 @@ from tools.layout import REPO
 from tools.patch import ChangedFile
 from tools.protection import violations
 from tools.runners import Runner, runner_of
+from tools.sink import Sink
 from tools.source import is_url, without_credentials
 
 
@@ -171,7 +172,7 @@ def test_printable_terminal_escapes_are_dropped() -> None:
 
 def test_tail_long_output_keeps_both_ends() -> None:
     seen: list[str] = []
-    tail = Tail(10, seen.append)
+    tail = Tail(10, seen.append, Sink({}).stream())
     for _ in range(100):
         tail("abc")
     assert tail.text.startswith("abcab\n[... 290 characters left out ...]\n")

@@ -5,11 +5,14 @@
 #
 # $1 folder of the call   $2 digest of what is to be done   $3 the mark of who may do it
 # $4 seconds it may take  $5 bytes of output from either end, or `all`, printed while it runs
-# $6 journals that are kept
+# $6 journals that are kept   $7 where our programs are
+#
+# Where $SENTIENT_SECRETS names variables, no log has their values: what is printed goes through
+# a program that withholds them.
 #
 # Exit codes of its own: 90 fenced off, 91 something else was done under this name, 92 it was
 # begun and nobody knows how it ended, 93 it cannot be begun.
-call=$1 digest=$2 mark=$3 seconds=$4 half=$5 kept=$6
+call=$1 digest=$2 mark=$3 seconds=$4 half=$5 kept=$6 programs=$7
 mkdir -p "$call" && exec 8>>"${call%/*}/.lock" 9>>"$call/alive" || exit 93
 flock 8
 [ -e "$mark" ] || exit 90
@@ -29,7 +32,8 @@ else
     unset ONCE_COMMAND
     set -- "${call%/*}"/../*/
     (($# <= 3 * kept)) || ls -1dt "$@" | tail -n "+$((kept + 1))" | xargs -r rm -rf
-    PATH="$HOME/.sentient/env/bin:$PATH" timeout -k 5 "$seconds" bash "$call/script" > "$call/log" 2>&1 < /dev/null 8>&- 9>&- &
+    filter=(${SENTIENT_SECRETS:+"$(command -v python)" "$programs/redaction.py"})
+    PATH="$HOME/.sentient/env/bin:$PATH" "${filter[@]}" timeout -k 5 "$seconds" bash "$call/script" > "$call/log" 2>&1 < /dev/null 8>&- 9>&- &
     [ "$half" != all ] || tail -n +1 -s 0.1 -f --pid=$! "$call/log" 8>&- 9>&-
     wait $!
     code=$?

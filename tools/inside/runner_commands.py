@@ -48,7 +48,10 @@ def told(options, excluded, plain_config, pipe):
 
 
 def pytest_options(options, excluded, plain_config):
-    arguments = ["--color=no", "-q", "-o", f"cache_dir={options['out']}/cache"]
+    # names of tests, which are cached, may hold secrets
+    secret = os.environ.get("SENTIENT_SECRETS")
+    cache = ["-p", "no:cacheprovider"] if secret else ["-o", f"cache_dir={options['out']}/cache"]
+    arguments = ["--color=no", "-q", *cache]
     if plain_config:
         arguments += ["-o", "addopts="]
     if importlib.util.find_spec("pytest_timeout"):

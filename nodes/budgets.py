@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from nodes.prices import HOW, NO_PRICE
 from nodes.state import NO_USAGE, Budget, Price, State, Usage
+from tools.errors import UsageError
 
 ROLES = ("planner", "coder", "reviewer")
 """Roles that may use a model, and be given bounds of their own."""
@@ -46,6 +48,8 @@ class Limit:
     def __str__(self) -> str:
         whose = f"the {self.role}'s " if self.role else ""
         match self.kind:
+            case "usd" if math.isinf(self.used):
+                return f"what {whose}calls cost is not known, and the bound is ${self.bound:g}"
             case "usd":
                 return f"{whose}${self.used:.4f} of ${self.bound:g} are used up"
             case "seconds":
@@ -68,8 +72,8 @@ def seconds_left(state: State) -> float:
 def limits(state: State, role: str = "coder") -> Iterator[Limit]:
     """The bounds that a call of the model by this role has to keep, the run's first.
 
-    A sum of which a part has no known price counts as far as it is known; `prepare` lets no run
-    begin with a bound in dollars and no price.
+    A sum of which a part has no known price is as good as endless; `prepare` lets no run begin
+    with a bound in dollars and no price.
     """
     usage = state.get("usage") or NO_USAGE
     if bound := state.get("max_seconds"):
@@ -89,7 +93,8 @@ def _used(usage: Usage, kind: Budget) -> float:
         case "tokens":
             return tokens_of(usage)
         case "usd":
-            return usage.get("usd") or 0.0
+            usd = usage.get("usd") if usage["calls"] else 0.0
+            return math.inf if usd is None else usd
         case _:
             return usage.get("seconds", 0.0)
 
@@ -133,8 +138,10 @@ def answer_room(state: State, role: str, asked: int) -> float:
 def _fits(limit: Limit, price: Price | None, asked: int) -> float:
     if limit.kind == "tokens":
         return limit.left - asked
-    if limit.kind != "usd" or not price:
+    if limit.kind != "usd":
         return math.inf
+    if price is None:
+        raise UsageError(NO_PRICE, hint=HOW)
     left = limit.left - asked * price["input"] / 1e6
     if price["output"]:
         return left / price["output"] * 1e6

@@ -60,7 +60,9 @@ class Meter:
                 return BudgetReachedError(limit, f": {error.args[0]}")
         return error
 
-    def count(self, answer: AIMessage, asked: int, seconds: float) -> tuple[Usage, bool]:
+    def count(
+        self, answer: AIMessage, asked: int, seconds: float, retries: int = 0
+    ) -> tuple[Usage, bool]:
         """Add a call; returns what it used, and whether the endpoint said so.
 
         What an endpoint does not say is estimated.
@@ -83,6 +85,7 @@ class Meter:
             output_tokens=taken,
             cached_tokens=min(cached, given),
             estimated=int(not said),
+            retries=retries,
             seconds=round(seconds, 3),
             usd=None,
         )

@@ -111,7 +111,8 @@ async def ask(
     except ModelUnavailableError as error:
         raise meter.out_of_time(error, patience_s) from error
     call = step.sink.data(kept(answer))
-    usage, counted = meter.count(answer, asked, time.monotonic() - begun)
+    retries = int(retrying.statistics.get("attempt_number", 1)) - 1
+    usage, counted = meter.count(answer, asked, time.monotonic() - begun, retries)
     await _write_down(step, usage, str(call.id), attempt, counted=counted)
     return call, usage
 

@@ -7,7 +7,7 @@ from nodes import events
 from nodes.budgets import KINDS, ROLES
 from nodes.context import Step, Update
 from nodes.environment import find_environment, first_desktop
-from nodes.prices import HOW, price_of
+from nodes.prices import HOW, NO_PRICE, price_of
 from nodes.state import Base, Environment, Price, State
 from tools.errors import UsageError
 from tools.repository import Repository, install_repository
@@ -113,7 +113,5 @@ def _price(state: State, step: Step) -> Price | None:
     price = price_of(step.settings, step.model_name, state)
     own = any("usd" in bounds for bounds in state.get("role_bounds", {}).values())
     if price is None and (own or state.get("max_usd")):
-        raise UsageError(
-            f"a bound in dollars needs a price, and {step.model_name!r} has none here", hint=HOW
-        )
+        raise UsageError(f"{NO_PRICE}, and {step.model_name!r} has none here", hint=HOW)
     return price

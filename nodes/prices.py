@@ -53,6 +53,7 @@ def price_of(settings: Settings, model: str, given: State) -> Price | None:
     return Price(input=listed[0], cached=listed[1], output=listed[2]) if listed else None
 
 
+NO_PRICE = "a bound in dollars needs a price"
 HOW = (
     "say what a million tokens cost: --price-in and --price-out, or SENTIENT_PRICE_IN and "
     "SENTIENT_PRICE_OUT; 0 for a model that costs nothing"

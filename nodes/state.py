@@ -137,6 +137,8 @@ class Usage(TypedDict):
     """Of the input, what the endpoint had in its cache."""
     estimated: int
     """Calls whose tokens the endpoint did not count; they are estimated here."""
+    retries: int
+    """Requests that were sent again, because the endpoint was busy or down."""
     seconds: float
     """Spent on waiting for answers."""
     usd: float | None
@@ -144,7 +146,14 @@ class Usage(TypedDict):
 
 
 NO_USAGE = Usage(
-    calls=0, input_tokens=0, output_tokens=0, cached_tokens=0, estimated=0, seconds=0.0, usd=0.0
+    calls=0,
+    input_tokens=0,
+    output_tokens=0,
+    cached_tokens=0,
+    estimated=0,
+    retries=0,
+    seconds=0.0,
+    usd=0.0,
 )
 
 
@@ -206,6 +215,7 @@ def add_usage(left: Usage, right: Usage) -> Usage:
         output_tokens=left.get("output_tokens", 0) + right["output_tokens"],
         cached_tokens=left.get("cached_tokens", 0) + right.get("cached_tokens", 0),
         estimated=left.get("estimated", 0) + right.get("estimated", 0),
+        retries=left.get("retries", 0) + right.get("retries", 0),
         seconds=round(left.get("seconds", 0.0) + right.get("seconds", 0.0), 3),
         usd=None if None in usd else math.fsum(usd),  # type: ignore[arg-type]
     )

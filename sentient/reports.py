@@ -156,7 +156,8 @@ def _used(usage: Usage) -> str:
     tokens = f"{about}{usage['input_tokens']} + {usage['output_tokens']} tokens"
     usd = usage.get("usd")
     price = "price unknown" if usd is None else f"{about}${usd:.4f}"
-    return f"{plural(usage['calls'], 'model call')}, {tokens}, {price}"
+    again = f", {retries} sent again" if (retries := usage.get("retries")) else ""
+    return f"{plural(usage['calls'], 'model call')}{again}, {tokens}, {price}"
 
 
 def _print_list(console: Console, label: str, items: list[str], limit: int = 10) -> None:

@@ -103,7 +103,9 @@ class Trial:
     async def _resume(self) -> None:
         """What was saved is enough: with a model that is honest and able the run ends."""
         self.hostile.calm.add(self.run)
-        self._look_at(await self.runs.resume(self.run, self.listen))
+        patient = {"model_timeout_s": 120.0, "model_patience_s": 120.0}
+        runs = Runs(self.runs.settings.model_copy(update=patient))
+        self._look_at(await runs.resume(self.run, self.listen))
 
     def _look_at(self, ending: Ending) -> None:
         if ending.kind != "finished":

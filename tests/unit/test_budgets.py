@@ -98,6 +98,7 @@ def test_room_for_an_answer_is_what_the_request_leaves(
             "the coder's $1.5000 of $1 are used up",
         ),
         ({"max_seconds": 5, "worked": 5.0}, "5 of 5 seconds are used up"),
+        ({"max_usd": 5, "usage": OLD}, "what calls cost is not known, and the bound is $5"),
     ],
 )
 def test_call_that_does_not_fit_is_not_made_and_says_why(
@@ -106,6 +107,11 @@ def test_call_that_does_not_fit_is_not_made_and_says_why(
     with pytest.raises(BudgetReachedError) as refused:
         answer_room(state(**bounds), "coder", 1000)
     assert str(refused.value).startswith(words)
+
+
+def test_bound_in_dollars_without_a_price_is_refused_not_free() -> None:
+    with pytest.raises(UsageError, match="needs a price"):
+        answer_room(state(max_usd=5, price=None), "coder", 1000)
 
 
 def test_bound_that_was_too_small_for_a_call_is_reached_until_it_grows() -> None:
@@ -128,8 +134,9 @@ def test_meter_counts_each_call_and_the_cache() -> None:
     counted = answer(input_tokens=1000, output_tokens=100, input_token_details=details)
     used, said = meter.count(counted, 900, 1.5)
     assert (said, used["cached_tokens"], used["usd"]) == (True, 400, pytest.approx(0.00084))
-    meter.count(counted, 900, 0.5)
-    assert meter.update()["roles"]["coder"]["seconds"] == 2.0
+    meter.count(counted, 900, 0.5, retries=3)
+    added = meter.update()["roles"]["coder"]
+    assert (added["seconds"], added["retries"]) == (2.0, 3)
     assert meter.now()["roles"]["coder"]["calls"] == 4
 
 

@@ -2,6 +2,8 @@
 
 import re
 import uuid
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import ormsgpack
@@ -30,14 +32,7 @@ def kept(answer: AIMessage) -> AIMessage:
     Ids are our own: an endpoint that repeats one would have a message replaced, or a call
     answered twice. Arguments that cannot be kept become a call that is not valid.
     """
-    calls, invalid, room = [], [], ARGUMENTS_LIMIT
-    for call in answer.tool_calls[:CALLS]:
-        problem, size = _unkeepable(call["args"], room)
-        room -= size
-        if problem:
-            invalid.append(_invalid(call["name"], problem))
-        else:
-            calls.append(ToolCall(name=_name(call["name"]), args=call["args"], id=_call_id()))
+    calls, invalid = kept_calls(answer.tool_calls)
     for bad in answer.invalid_tool_calls[: CALLS - len(calls) - len(invalid)]:
         shown = _text(bad.get("args") or "", 200)
         invalid.append(_invalid(bad.get("name"), f"not valid JSON: {shown}"))
@@ -50,6 +45,19 @@ def kept(answer: AIMessage) -> AIMessage:
         response_metadata={"finish_reason": ending} if ending else {},
         additional_kwargs=_refused(answer),
     )
+
+
+def kept_calls(given: Iterable[ToolCall]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    """The first `CALLS` calls with ids of our own; those that cannot be kept are not valid."""
+    calls, invalid, room = [], [], ARGUMENTS_LIMIT
+    for call in islice(given, CALLS):
+        problem, size = _unkeepable(call["args"], room)
+        room -= size
+        if problem:
+            invalid.append(_invalid(call["name"], problem))
+        else:
+            calls.append(ToolCall(name=_name(call["name"]), args=call["args"], id=_call_id()))
+    return calls, invalid
 
 
 def trouble(answer: AIMessage, *, is_idle: bool = False) -> str:

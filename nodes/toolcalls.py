@@ -9,7 +9,6 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -22,7 +21,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from nodes.answers import CALLS
+from nodes.answers import kept_calls
 from nodes.context import Step
 from nodes.conversation import bounded, tokens
 from nodes.models import ask
@@ -79,7 +78,8 @@ def with_calls_in_text(answer: AIMessage) -> AIMessage:
     """The answer, with the calls in its text where it has no others."""
     if answer.tool_calls or answer.invalid_tool_calls:
         return answer
-    return answer.model_copy(update={"tool_calls": list(islice(calls_in(answer.text), CALLS))})
+    calls, invalid = kept_calls(calls_in(answer.text))
+    return answer.model_copy(update={"tool_calls": calls, "invalid_tool_calls": invalid})
 
 
 def calls_in(text: str) -> Iterator[ToolCall]:

@@ -119,12 +119,19 @@ def _bad_calls(random: Random) -> dict[str, Any]:
     return {"content": None, "tool_calls": [one() for _ in range(random.choice([1, 2, 60]))]}
 
 
+def _in_words(random: Random) -> dict[str, Any]:
+    """A call written into the text."""
+    name, arguments = random.choice([*WRONG, (random.choice(TOOLS), random.choice(ARGUMENTS))])
+    return {"content": "I think: " + json.dumps({"tool": name, "args": arguments})}
+
+
 def _refuse(random: Random) -> dict[str, Any]:
     return {"content": None, "refusal": random.choice(["I will not help.", "x" * 50_000])}
 
 
 MESSAGES: list[Callable[[Random], dict[str, Any]]] = [
-    _text, _huge, _empty, _work, _work, _solve, _hand_in, _hand_in, _loop, _bad_calls, _refuse,
+    _text, _huge, _empty, _work, _work, _solve, _hand_in, _hand_in, _loop, _bad_calls, _in_words,
+    _refuse,
 ]  # fmt: skip
 ENDS = ["stop", "stop", "tool_calls", "length", "content_filter", None, "banana"]
 USAGES: list[Any] = [

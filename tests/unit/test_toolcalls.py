@@ -16,11 +16,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from scripted_model import call, say
 
 from nodes.context import Step
 from nodes.state import State
-from nodes.toolcalls import calls_in, next_decision
+from nodes.toolcalls import calls_in, next_decision, with_calls_in_text
 from tools.errors import ModelRequestError
 
 CALL = {"path": "a.py"}
@@ -109,3 +110,11 @@ async def test_next_decision_other_refusals_are_errors(decided: Any) -> None:
     with pytest.raises(ModelRequestError, match="temperature"):
         await decided(endpoint, BEGUN)
     assert len(endpoint.requests) == 1
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "1" + "0" * 30, '{"a":' * 900 + "1" + "}" * 900])
+def test_calls_in_text_that_state_cannot_keep_are_invalid_ones(value: str) -> None:
+    text = '{"tool": "read_file", "args": {"path": %s}}' % value  # noqa: UP031
+    answer = with_calls_in_text(AIMessage(text))
+    assert (answer.tool_calls, len(answer.invalid_tool_calls)) == ([], 1)
+    assert JsonPlusSerializer().dumps_typed(answer)

@@ -16,7 +16,7 @@ from nodes import events
 from nodes.context import Step
 from nodes.state import Environment, State, Status
 from tools.desktop import Desktop
-from tools.environment.indexes import Index, configured_indexes
+from tools.environment.indexes import Index, configured_indexes, configured_registry
 from tools.environment.installing import (
     Found,
     Installer,
@@ -25,7 +25,7 @@ from tools.environment.installing import (
     keep_environment_only,
     make_environment,
 )
-from tools.environment.plan import FORMAT, Plan, plan_install
+from tools.environment.plan import FORMAT, MANIFEST, Plan, plan_install
 from tools.environment.relay import relayed
 from tools.environment.service import PackageService
 from tools.errors import DesktopGoneError, UsageError
@@ -56,7 +56,8 @@ async def find_environment(state: State, step: Step, packed: Packed, scratch: Pa
     indexes = await step.record(configured_indexes, step.settings)
     if not indexes:
         raise UsageError("no package index is configured that is a web server")
-    making = _Making(step, packed, scratch, command, indexes)
+    registry = await step.record(configured_registry, step.settings)
+    making = _Making(step, packed, scratch, command, indexes, registry)
     environment = await making.find() or await making.make()
     environment["seconds"] = round(time.monotonic() - begun, 3)
     step.emit(events.Environment(**environment))
@@ -92,10 +93,16 @@ class _Making:
     """One source, one set of indexes, one way to install."""
 
     def __init__(
-        self, step: Step, packed: Packed, scratch: Path, command: str, indexes: Sequence[Index]
+        self,
+        step: Step,
+        packed: Packed,
+        scratch: Path,
+        command: str,
+        indexes: Sequence[Index],
+        registry: Index,
     ) -> None:
         self._step, self._packed, self._scratch = step, packed, scratch
-        self._command, self._indexes = command, indexes
+        self._command, self._indexes, self._registry = command, indexes, registry
         self._environments = step.services.ledger.environments
         self._server = step.services.desktops.server
         self._troubles: list[str] = []
@@ -108,7 +115,7 @@ class _Making:
 
     def _key(self, *parts: str) -> str:
         template = self._step.services.desktops.template
-        urls = [index.url for index in self._indexes]
+        urls = [index.url for index in (*self._indexes, self._registry)]
         text = json.dumps([FORMAT, template, urls, *parts])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -129,14 +136,16 @@ class _Making:
 
     async def make(self) -> Environment:
         """Install in fresh desktops, step on step."""
-        begun = time.monotonic()
+        begun, names = time.monotonic(), self._packed.names
+        if not self._command and names is not None and not any(map(MANIFEST.fullmatch, names)):
+            return _made("none")
         if self._command:
             plan = Plan()
             layer: str | None = await self._in_place(plan, "")
         else:
             found = await self._look()
             plan = plan_install(found.manifests)
-            self._step.emit(events.Installing(packages=len(plan.required) + len(plan.testing)))
+            self._step.emit(events.Installing(packages=plan.count))
             layer = await self._dependencies(plan, found)
             if plan.package and layer is not None:
                 layer = await self._in_place(plan, layer)
@@ -154,7 +163,7 @@ class _Making:
     async def _dependencies(self, plan: Plan, found: Found) -> str | None:
         """The layer with what comes from indexes, empty for none; None when there can be none."""
         wanted = [*plan.required, *plan.testing]
-        if not wanted:
+        if not (wanted or plan.node):
             return ""
         key = self._key("indexes", plan.digest, found.python, found.machine)
         known = await self._known(key)
@@ -164,12 +173,19 @@ class _Making:
 
         async def install(_: Desktop, installer: Installer) -> None:
             try:
-                await installer.install(wanted, plan.constraints)
+                if wanted:
+                    await installer.install(wanted, plan.constraints)
             except InstallFailedError as error:
                 if not (plan.required and plan.testing):
                     raise
                 await installer.install(plan.required, plan.constraints)
                 self._troubles.append(f"what tests need beside the package: {error}")
+            try:
+                await installer.install_node(plan.node)
+            except InstallFailedError as error:
+                if not wanted:
+                    raise
+                self._troubles.append(f"what package.json asks for: {error}")
 
         layer = await self._layer("", install)
         if layer is not None and not self._troubles:
@@ -195,9 +211,10 @@ class _Making:
         async with self._step.short_lived(ROLE, base) as desktop:
             await make_environment(desktop)
             async with (
-                PackageService(self._indexes, self._scratch) as service,
+                PackageService(self._indexes, self._registry, self._scratch) as service,
                 relayed(desktop, service.answer, timeout_s=STEPS * timeout_s) as address,
             ):
+                service.address = address
                 installer = Installer(desktop, address, self._indexes, timeout_s=timeout_s)
                 await installer.bring_uv()
                 try:

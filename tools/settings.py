@@ -145,6 +145,13 @@ class Settings(BaseSettings):
     pip_config_file: str = Field(default="", validation_alias="PIP_CONFIG_FILE")
     uv_no_config: bool = Field(default=False, validation_alias="UV_NO_CONFIG")
     netrc: str = Field(default="~/.netrc", validation_alias="NETRC")
+    npm_registry: str = Field(
+        default="", validation_alias=AliasChoices("NPM_CONFIG_REGISTRY", "npm_config_registry")
+    )
+    npm_config_file: str = Field(
+        default="~/.npmrc",
+        validation_alias=AliasChoices("NPM_CONFIG_USERCONFIG", "npm_config_userconfig"),
+    )
 
     def with_secrets(self, given: Iterable[str]) -> "Settings":
         """These settings with further secrets, written as in `SENTIENT_SECRETS`.

@@ -44,6 +44,8 @@ class Packed:
     digest: str
     """Names the content: the same files, wherever they come from, have the same one."""
     made_by_us: bool = True
+    names: frozenset[str] | None = None
+    """Paths of files at the top and one folder below; None for an archive, which is not opened."""
 
 
 def is_url(source: str) -> bool:
@@ -80,8 +82,7 @@ async def pack(source: str, scratch: Path, *, limit_mb: int) -> Packed:
         checkout = scratch / "clone"
         await _clone(source, checkout)
         name = without_credentials(source).rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
-        archive, digest = await asyncio.to_thread(_pack_folder, checkout, scratch, limit_mb)
-        return Packed(archive, name, digest)
+        return await asyncio.to_thread(_pack_folder, checkout, name, scratch, limit_mb)
     return await asyncio.to_thread(_pack_path, source, scratch, limit_mb)
 
 
@@ -110,8 +111,7 @@ def _pack_path(source: str, scratch: Path, limit_mb: int) -> Packed:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Packed(path, path.name, digest, made_by_us=False)
-    archive, digest = _pack_folder(path, scratch, limit_mb)
-    return Packed(archive, path.name, digest)
+    return _pack_folder(path, path.name, scratch, limit_mb)
 
 
 _LIMIT_HINT = "raise SENTIENT_MAX_SOURCE_MB if that is what you want"
@@ -129,22 +129,25 @@ class _Hashed:
         return data
 
 
-def _pack_folder(folder: Path, scratch: Path, limit_mb: int) -> tuple[Path, str]:
+def _pack_folder(folder: Path, name: str, scratch: Path, limit_mb: int) -> Packed:
     """Pack a folder; the digest is of names, modes and contents, those of `.git` aside."""
     archive = scratch / "source.tar.gz"
-    total, whole = 0, hashlib.sha256()
+    total, whole, names = 0, hashlib.sha256(), set[str]()
     try:
         with tarfile.open(archive, "w:gz", compresslevel=1, dereference=False) as tar:
             for path, info in _entries(folder):
                 total += info.st_size if stat.S_ISREG(info.st_mode) else 0
                 if total > limit_mb << 20:
                     raise UsageError(f"{folder} is larger than {limit_mb} MiB", hint=_LIMIT_HINT)
-                added = _add(tar, path, str(path.relative_to(folder)))
-                if path.relative_to(folder).parts[0] != ".git":  # another in each clone
+                within = path.relative_to(folder)
+                added = _add(tar, path, str(within))
+                if within.parts[0] != ".git":  # another in each clone
                     whole.update(added.encode())
+                if len(within.parts) <= 2:
+                    names.add(within.as_posix())
     except PermissionError as error:
         raise UsageError(f"cannot read {error.filename}: permission denied") from error
-    return archive, whole.hexdigest()
+    return Packed(archive, name, whole.hexdigest(), names=frozenset(names))
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from nodes.gates.comparisons import equality_overrides
 from nodes.gates.hard_coded import hard_coded_answers, possible_answers
 from nodes.gates.lines import (
+    changed_requirements,
     early_exit,
     hidden_characters,
     size,
@@ -32,7 +33,7 @@ GATES: tuple[Gate, ...] = (
 )
 """A finding of one of these sends the work back."""
 
-DOUBTS: tuple[Gate, ...] = (possible_answers,)
+DOUBTS: tuple[Gate, ...] = (possible_answers, changed_requirements)
 """What people are told, and blocks nothing."""
 
 FINDINGS = 20

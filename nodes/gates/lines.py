@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from nodes.gates.patch_text import Review
+from tools.environment.plan import MANIFEST
 
 TEST_AWARE = re.compile(
     r"PYTEST_|SENTIENT_|\.sentient\b|\bpytest\b|\b_pytest\b|\bunittest\b|\bsys\.modules\b"
@@ -53,6 +54,13 @@ def size(review: Review) -> Iterator[str]:
     count = sum(map(len, review.added.values()))
     if count > SIZE_LIMIT:
         yield f"the patch adds {count} lines, more than {SIZE_LIMIT}"
+
+
+def changed_requirements(review: Review) -> Iterator[str]:
+    """What is installed for the verdict is what the base asked for."""
+    for path in sorted({path for path, _ in review.headers}):
+        if MANIFEST.fullmatch(path):
+            yield f"{path} is changed; the tests ran with what the base asks for"
 
 
 def test_awareness(review: Review) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What is to be installed, from manifests alone."""
 
+import json
 from textwrap import dedent
 
 import pytest
@@ -135,6 +136,31 @@ def test_plan_pipenv_reads_both_sections_and_the_lock() -> None:
         ["pytest>=8"],
         ["attrs==23.1"],
     )
+
+
+def test_plan_package_json_keeps_dependencies_and_versions_without_addresses() -> None:
+    address = "https://r.test/left.tgz"
+    lock = {
+        "lockfileVersion": 3,
+        "packages": {
+            "": {"dependencies": {"left": "^1"}},
+            "node_modules/left": {"version": "1.2.0", "resolved": address},
+            "node_modules/own": {"resolved": "own", "link": True},
+        },
+    }
+    package = {"dependencies": {"left": "^1"}, "scripts": {"postinstall": "exit 1"}}
+    texts = {"package.json": json.dumps(package), "package-lock.json": json.dumps(lock)}
+    found = plan_install(texts)
+    assert json.loads(found.node["package.json"]) == {"dependencies": {"left": "^1"}}
+    locked = json.loads(found.node["package-lock.json"])["packages"]
+    assert locked["node_modules/left"] == {"version": "1.2.0"}
+    assert locked["node_modules/own"]["resolved"] == "own"
+    assert not found.is_empty
+    without = plan_install({"package.json": texts["package.json"], "yarn.lock": ""})
+    assert without.left_out == ["yarn.lock: its versions, npm chooses them"]
+    assert without.digest != found.digest
+    assert plan_install({"package.json": '{"scripts": {"test": "node --test"}}'}).is_empty
+    assert plan_install({"package.json": "["}).is_empty
 
 
 def test_plan_setup_py_is_built_and_malformed_files_say_nothing() -> None:

@@ -12,6 +12,7 @@ from package_index import (
     backend,
     package_index,
     sdist,
+    tarball,
     wheel,
 )
 from pydantic import SecretStr
@@ -94,6 +95,7 @@ def index() -> Iterator[PackageIndex]:
     with package_index(
         wheel("greeting", "1.0", {"greeting.py": "TEXT = 'hello'\n"}),
         wheel("helping", "1.0", {"helping.py": ""}),
+        tarball("left", "module.exports = 'right';"),
     ) as served:
         text = PROBE.replace("@PORT@", str(served.port))
         files = {"src/probe.py": "", "probe.py": text}
@@ -106,7 +108,8 @@ def settings(settings: Settings, index: PackageIndex) -> Settings:
     """Settings under which the test's own index is the only one."""
     given = {
         "install": True, "index_url": SecretStr(index.url_with_password), "netrc": "/dev/null",
-        "pip_config_file": "/dev/null", "uv_no_config": True,
+        "pip_config_file": "/dev/null", "uv_no_config": True, "npm_config_file": "/dev/null",
+        "npm_registry": index.url_with_password,
     }  # fmt: skip
     return settings.model_copy(update=given)
 
@@ -142,6 +145,7 @@ async def in_layer(settings: Settings, layer: str) -> tuple[str, dict[str, Any],
     return text, json.loads(found), files
 
 
+@pytest.mark.timeout(400)  # many desktops, on a machine that may be busy
 async def test_environment_is_made_once_from_the_base_and_keeps_hostile_builds_in(
     scripted_graph: Any, settings: Settings, index: PackageIndex, repo: Repo
 ) -> None:
@@ -175,13 +179,29 @@ async def test_environment_is_made_once_from_the_base_and_keeps_hostile_builds_i
     assert index.fetched == fetched
 
 
-async def test_environment_that_cannot_be_had_is_said_and_the_run_goes_on(
-    engine_graph: Any, repo: Repo
+@pytest.mark.timeout(400)  # many desktops, on a machine that may be busy
+async def test_environment_that_cannot_be_had_as_a_whole_is_said_and_the_run_goes_on(
+    engine_graph: Any, settings: Settings, repo: Repo
 ) -> None:
-    source = repo({**CALCULATOR, "requirements.txt": "greeting\nabsent-thing\n"})
+    manifests = {
+        "requirements.txt": "greeting\n",
+        "requirements-dev.txt": "absent-thing\n",
+        "package.json": '{"dependencies": {"left": "1"}, "scripts": {"postinstall": "exit 1"}}',
+    }
+    source = repo({**CALCULATOR, **manifests})
     state = await prepared(engine_graph, source, "environment-absent")
-    assert (state["environment"]["status"], state["environment"]["layer"]) == ("failed", "")
+    assert state["environment"]["status"] == "partial"
     assert "absent-thing was not found" in state["environment"]["detail"]
-    assert state["base"]["files"] == 3
+    assert state["base"]["files"] == 5
+    async with await Desktop.create(
+        template=state["environment"]["layer"],
+        lifecycle="ephemeral",
+        connection=Connection(settings),
+    ) as desktop:
+        python = f"{ENVIRONMENT}/bin/python -c 'import greeting; print(greeting.TEXT)'"
+        node = "node -p \"require('left')\""
+        done = await desktop.exec(f"mkdir -p repo/src && cd repo/src && {python} && {node}")
+    assert done.stdout.splitlines() == ["hello", "right"], done
     state = await prepared(engine_graph, source, "environment-command", install="exit 3")
+    assert (state["environment"]["status"], state["environment"]["layer"]) == ("failed", "")
     assert state["environment"]["detail"] == "exit code 3"

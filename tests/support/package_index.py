@@ -1,8 +1,9 @@
-"""A package index on loopback: PEP 503 pages and files, behind a password, with a log."""
+"""A package index on loopback, of Python and of npm, behind a password, with a log."""
 
 import base64
 import hashlib
 import io
+import json
 import tarfile
 import threading
 import zipfile
@@ -81,6 +82,18 @@ def sdist(name: str, version: str, files: dict[str, str]) -> tuple[str, bytes]:
     return f"{top}.tar.gz", data.getvalue()
 
 
+def tarball(name: str, code: str) -> tuple[str, bytes]:
+    """A package of npm's, version 1.0.0."""
+    data = io.BytesIO()
+    held = {"package.json": json.dumps({"name": name, "version": "1.0.0"}), "index.js": code}
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for path, text in held.items():
+            entry = tarfile.TarInfo(f"package/{path}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return f"{name}-1.0.0.tgz", data.getvalue()
+
+
 class PackageIndex:
     """What is served, and what was asked for: (path, whether with the password)."""
 
@@ -105,6 +118,8 @@ class PackageIndex:
         name = path.strip("/").rpartition("/")[2]
         if path.startswith("/files/") and name in self.files:
             return 200, "application/octet-stream", self.files[name]
+        if path.startswith("/simple/") and not path.endswith("/"):
+            return self.package(name)
         links = [
             f'<a href="../../files/{file}#sha256={hashlib.sha256(data).hexdigest()}">{file}</a>'
             for file, data in self.files.items()
@@ -113,6 +128,15 @@ class PackageIndex:
         if path.startswith("/simple/") and links:
             return 200, "text/html", f"<html><body>{''.join(links)}</body></html>".encode()
         return 404, "text/plain", b"nothing here"
+
+    def package(self, name: str) -> tuple[int, str, bytes]:
+        """What npm asks for."""
+        file, versions = f"{name}-1.0.0.tgz", {}
+        if file in self.files:
+            dist = {"tarball": f"/files/{file}"}
+            versions["1.0.0"] = {"name": name, "version": "1.0.0", "dist": dist}
+        page = {"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": versions}
+        return (200 if versions else 404), "application/json", json.dumps(page).encode()
 
 
 @contextmanager

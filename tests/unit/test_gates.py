@@ -26,6 +26,15 @@ def test_gates_honest_patch_has_no_findings() -> None:
     assert run_gates(patch_adding(HONEST), ["test_calc.py::test_mean"]) == []
 
 
+def test_gates_changed_requirements_are_told_and_block_nothing() -> None:
+    [finding] = run_gates(patch_adding("left-pad", "requirements.txt"), [])
+    assert finding == {
+        "gate": "changed_requirements",
+        "message": "requirements.txt is changed; the tests ran with what the base asks for",
+        "blocking": False,
+    }
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -1,5 +1,6 @@
 """The package indexes that the user configured for pip or uv on this machine."""
 
+import base64
 import configparser
 import netrc
 import os
@@ -13,6 +14,7 @@ from tools.environment.tables import entries, toml, words
 from tools.settings import Settings
 
 PYPI = "https://pypi.org/simple/"
+NPM = "https://registry.npmjs.org/"
 
 PIP_FILES = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 """In the order of pip: what comes later counts more."""
@@ -26,7 +28,8 @@ class Index:
     """An index by its address, without credentials, with a slash at its end."""
 
     url: str
-    auth: tuple[str, str] | None = field(default=None, repr=False)
+    authorization: str = field(default="", repr=False)
+    """The header that it gets, empty for none."""
 
     def is_at(self, url: str) -> bool:
         """Whether an address is on the index's own server: same scheme, host and port."""
@@ -113,9 +116,27 @@ def _index(given: str, known: netrc.netrc | None) -> Index | None:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     address = urlunsplit((parts.scheme, host + port, parts.path.rstrip("/") + "/", "", ""))
     if parts.username is not None:
-        return Index(address, (unquote(parts.username), unquote(parts.password or "")))
+        return Index(address, basic(unquote(parts.username), unquote(parts.password or "")))
     entry = known.authenticators(parts.hostname) if known else None
-    return Index(address, (entry[0], entry[2] or "") if entry else None)
+    return Index(address, basic(entry[0], entry[2] or "") if entry else "")
+
+
+def basic(user: str, password: str) -> str:
+    """The header of a name and a password."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def configured_registry(settings: Settings) -> Index:
+    """The user's npm registry, with its token if there is one. Blocking."""
+    lines = (line.partition("=") for line in _text(settings.npm_config_file).splitlines())
+    known = {name.strip(): value.strip().strip("\"'") for name, _, value in lines}
+    given = settings.npm_registry or known.get("registry", "") or NPM
+    index = _index(given, None) or Index(NPM)
+    place = index.url.partition(":")[2]
+    for name, scheme in (("_authToken", "Bearer"), ("_auth", "Basic")):
+        if value := known.get(f"{place}:{name}") or known.get(f"{place.rstrip('/')}:{name}"):
+            return Index(index.url, f"{scheme} {value}")
+    return index
 
 
 def shown(indexes: Iterable[Index]) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,11 @@ from tools.environment.indexes import Index
 from tools.environment.plan import MANIFEST, Plan
 from tools.errors import EnvironmentFaultError
 from tools.layout import CONTROL, ENVIRONMENT, HOME, PROGRAMS, REPO, install_programs
+
+NODE_MODULES = f"{HOME}/node_modules"
+"""A link into the environment: Node looks for modules in all folders above a file."""
+
+NODE_LOCK = "package-lock.json"
 
 WORKPLACE = f"{CONTROL}/install"
 """Holds what installing needs; it is no part of the result."""
@@ -68,6 +73,13 @@ class Installer:
             "UV_HTTP_TIMEOUT": "600",
             "UV_HTTP_RETRIES": "0",
             "UV_COMPILE_BYTECODE": "1",
+            "npm_config_registry": f"{address}/npm/",
+            "npm_config_cache": f"{WORKPLACE}/cache/npm",
+            "npm_config_replace_registry_host": "never",
+            "npm_config_fetch_retries": "0",
+            "npm_config_audit": "false",
+            "npm_config_fund": "false",
+            "npm_config_update_notifier": "false",
         }
 
     async def bring_uv(self) -> None:
@@ -113,6 +125,21 @@ class Installer:
                     raise
             else:
                 return
+
+    async def install_node(self, files: Mapping[str, str]) -> None:
+        """Install what a package.json asks for, if any, where the repository's modules find it.
+
+        Raises:
+            InstallFailedError: npm is not there, or it cannot be had.
+        """
+        if not files:
+            return
+        place = {f"{ENVIRONMENT}/{name}": text for name, text in files.items()}
+        await self._desktop.fs.write_files(place)
+        await self._done("npm ci" if NODE_LOCK in files else "npm install", ENVIRONMENT)
+        modules = shlex.quote(f"{ENVIRONMENT}/node_modules")
+        link = f"mkdir -p {modules} && ln -sfn {modules} {NODE_MODULES} && rm -f"
+        await self._desktop.exec(link, [*place, f"{ENVIRONMENT}/{NODE_LOCK}"])
 
     async def run(self, command: str) -> None:
         """Run a command of the user's own in the repository.
@@ -167,7 +194,8 @@ async def make_environment(desktop: Desktop) -> Found:
 
 async def keep_environment_only(desktop: Desktop) -> None:
     """Remove all but the environment: the repository, and whatever a build left elsewhere."""
-    kept = [word for path in (CONTROL, ENVIRONMENT) for word in ("!", "-path", path)]
+    paths = (CONTROL, ENVIRONMENT, NODE_MODULES)
+    kept = [word for path in paths for word in ("!", "-path", path)]
     for folder in (HOME, CONTROL, "/tmp"):  # noqa: S108 -- the desktop's own
         away = ["-mindepth", "1", "-maxdepth", "1", *kept, "-exec", "rm", "-rf", "{}", "+"]
         await desktop.exec("find", [folder, *away])

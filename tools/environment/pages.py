@@ -14,6 +14,8 @@ from tools.environment.tables import entries, table
 JSON = "application/vnd.pypi.simple.v1+json"
 ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
+NPM_ACCEPT = "application/vnd.npm.install-v1+json, application/json;q=0.5"
+
 KEPT = ("hashes", "requires-python", "size", "upload-time", "yanked", "core-metadata")
 """What is said of a file besides its name and its address."""
 
@@ -98,3 +100,25 @@ def write_page(name: str, files: list[dict[str, Any]]) -> bytes:
     """A page in JSON."""
     meta = {"api-version": "1.0"}
     return json.dumps({"meta": meta, "name": name, "files": files}).encode()
+
+
+def read_package(body: bytes, url: str) -> dict[str, Any]:
+    """What an npm registry says of a package; every version has an absolute `dist.tarball`.
+
+    Raises:
+        PageError: it is no such thing.
+    """
+    try:
+        page = table(json.loads(body))
+    except (ValueError, RecursionError) as error:
+        raise PageError(f"{url} is no JSON: {error}") from error
+    versions = table(page.get("versions"))
+    page["versions"] = {}
+    for version, found in versions.items():
+        dist = table(table(found).get("dist"))
+        if isinstance(dist.get("tarball"), str):
+            page["versions"][version] = {
+                **found,
+                "dist": {**dist, "tarball": urljoin(url, dist["tarball"])},
+            }
+    return page

@@ -1,11 +1,13 @@
 """What is to be installed for a repository: decided from its manifests, nothing is executed."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from tools.environment import node
 from tools.environment.locks import LOCKS, constrain
 from tools.environment.pyproject import Project, of_table
 from tools.environment.requirements import Wanted, add, read_file
@@ -15,9 +17,8 @@ FORMAT = 1
 """Raised when environments are made in another way, so that old ones are not taken for new."""
 
 MANIFEST = re.compile(
-    "|".join(
-        map(re.escape, ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", "Pipfile", *LOCKS))
-    )
+    r"pyproject\.toml|setup\.(py|cfg)|PKG-INFO|Pipfile|package\.json|"
+    + "|".join(map(re.escape, (*LOCKS, *node.LOCKS, *node.OTHER_LOCKS)))
     + r"|[^/]*(requirements|constraints)[^/]*\.txt|(requirements|tests?)/[^/]*\.txt"
 )
 """Files that say what their repository needs, and what these may include."""
@@ -36,6 +37,8 @@ class Plan(BaseModel, frozen=True):
     testing: list[str] = []
     """For tests and development; gone without when it cannot be had."""
     constraints: list[str] = []
+    node: dict[str, str] = {}
+    """Files by which npm installs, by name."""
     package: bool = False
     """Whether the repository is a package, to be installed itself, in place."""
     extras: list[str] = []
@@ -48,12 +51,19 @@ class Plan(BaseModel, frozen=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to install."""
-        return not (self.required or self.testing or self.package)
+        return not (self.required or self.testing or self.package or self.node)
+
+    @property
+    def count(self) -> int:
+        """Requirements that are named."""
+        named = json.loads(self.node.get(node.PACKAGE, "{}"))
+        kinds = ("dependencies", "devDependencies")
+        return len(self.required) + len(self.testing) + sum(len(named.get(k, ())) for k in kinds)
 
     @property
     def digest(self) -> str:
         """Names what comes from indexes: the same for the same requirements."""
-        parts = self.model_dump_json(include={"required", "testing", "constraints"})
+        parts = self.model_dump_json(include={"required", "testing", "constraints", "node"})
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
@@ -73,6 +83,8 @@ def plan_install(texts: Mapping[str, str]) -> Plan:
             read_file(name, texts, testing)
     lock = constrain(texts, required)
     version = re.search(r"^Version: (\S+)$", texts.get("PKG-INFO", ""), re.M)
+    left_out = [*required.left_out, *testing.left_out]
+    files = node.node_files(texts, left_out)
     legacy = "setup.py" in texts or "[metadata]" in texts.get("setup.cfg", "")
     return Plan(
         required=_unique(required.requirements),
@@ -82,7 +94,8 @@ def plan_install(texts: Mapping[str, str]) -> Plan:
         extras=project.extras or (["test", "tests", "testing", "dev"] if legacy else []),
         version=version[1] if version else "0",
         lock=lock,
-        left_out=_unique([*required.left_out, *testing.left_out]),
+        node=files,
+        left_out=_unique(left_out),
     )
 
 

@@ -5,6 +5,7 @@ it could reach. Credentials are added here and go to their index's own server al
 """
 
 import asyncio
+import json
 import re
 import ssl
 from collections import defaultdict
@@ -12,14 +13,23 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
 from tools.environment.indexes import Index
-from tools.environment.pages import ACCEPT, JSON, PageError, read_page, write_page
+from tools.environment.pages import (
+    ACCEPT,
+    JSON,
+    NPM_ACCEPT,
+    PageError,
+    read_package,
+    read_page,
+    write_page,
+)
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+NPM_NAME = re.compile(r"(@[A-Za-z0-9._~-]{1,100}%2[fF])?[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}")
 PAGE_LIMIT = 64 << 20
 
 TOTAL_LIMIT = 16 << 30
@@ -46,9 +56,11 @@ class _RefusedError(Exception):
 class PackageService:
     """For one desktop. `troubles` says in words which index failed, and how."""
 
-    def __init__(self, indexes: Sequence[Index], folder: Path) -> None:
-        """Fetch from `indexes`; files go through `folder`."""
-        self._indexes, self._folder = indexes, folder
+    def __init__(self, indexes: Sequence[Index], registry: Index, folder: Path) -> None:
+        """Fetch from Python's `indexes` and npm's `registry`; files go through `folder`."""
+        self._indexes, self._registry, self._folder = indexes, registry, folder
+        self.address = ""
+        """Where it is to be found by who asks: npm takes no relative addresses."""
         self._files: list[tuple[Index, str]] = []
         self._numbers: dict[str, int] = {}
         self._fetching: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -70,11 +82,13 @@ class PackageService:
         await self._client.aclose()
 
     async def answer(self, path: str) -> Answer:
-        """Answer `/INDEX/PROJECT/`, and `/file/NUMBER/NAME` as pages refer to files."""
+        """Answer `/INDEX/PROJECT/`, `/npm/PACKAGE`, and `/file/NUMBER/NAME` as these say."""
         try:
             match path.strip("/").split("/"):
                 case ["file", number, name] if number.isdecimal():
                     return await self._file(int(number), name)
+                case ["npm", package] if NPM_NAME.fullmatch(package):
+                    return await self._package(package)
                 case [number, project] if number.isdecimal() and NAME.fullmatch(project):
                     return await self._page(int(number), project)
         except _RefusedError as error:
@@ -89,25 +103,46 @@ class PackageService:
     async def _page(self, number: int, project: str) -> Answer:
         if number >= len(self._indexes):
             raise _RefusedError(404, "no such index")
-        index, body = self._indexes[number], bytearray()
-        async with self._open(index, f"{index.url}{project}/", {"Accept": ACCEPT}) as response:
+        index = self._indexes[number]
+        kind, body, url = await self._read(index, f"{index.url}{project}/", ACCEPT)
+        try:
+            listed = read_page(kind, body, url)
+        except PageError as error:
+            raise _RefusedError(502, str(error)) from error
+        files = [
+            {**file, "url": self._offer(index, file["url"], file["filename"])} for file in listed
+        ]
+        return Answer(200, write_page(project, files), JSON)
+
+    async def _package(self, name: str) -> Answer:
+        registry = self._registry
+        kind, body, url = await self._read(registry, f"{registry.url}{name}", NPM_ACCEPT)
+        try:
+            page = read_package(body, url)
+        except PageError as error:
+            raise _RefusedError(502, str(error)) from error
+        for found in page["versions"].values():
+            tarball = found["dist"]["tarball"]
+            offered = self._offer(registry, tarball, tarball.rpartition("/")[2])
+            found["dist"]["tarball"] = self.address + offered
+        return Answer(200, json.dumps(page).encode(), kind)
+
+    async def _read(self, index: Index, url: str, accept: str) -> tuple[str, bytes, str]:
+        """A page's kind, its bytes, and where it was found in the end."""
+        body = bytearray()
+        async with self._open(index, url, {"Accept": accept}) as response:
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > PAGE_LIMIT:
                     raise _RefusedError(502, f"{response.url} is larger than {PAGE_LIMIT} bytes")
-        try:
-            kind = response.headers.get("content-type", "")
-            listed = read_page(kind, bytes(body), str(response.url))
-        except PageError as error:
-            raise _RefusedError(502, str(error)) from error
-        return Answer(200, write_page(project, [self._offer(index, file) for file in listed]), JSON)
+            return response.headers.get("content-type", ""), bytes(body), str(response.url)
 
-    def _offer(self, index: Index, found: dict[str, Any]) -> dict[str, Any]:
+    def _offer(self, index: Index, url: str, name: str) -> str:
         """Give a file an address of ours; the same file has the same one each time."""
-        number = self._numbers.setdefault(found["url"], len(self._files))
+        number = self._numbers.setdefault(url, len(self._files))
         if number == len(self._files):
-            self._files.append((index, found["url"]))
-        return {**found, "url": f"/file/{number}/{found['filename']}"}
+            self._files.append((index, url))
+        return f"/file/{number}/{name}"
 
     async def _file(self, number: int, name: str) -> Answer:
         if number >= len(self._files):
@@ -139,9 +174,10 @@ class PackageService:
         server = httpx.URL(url).netloc.decode()
         if server in self._silent:
             raise _RefusedError(503, f"{server} does not answer")
-        auth = httpx.BasicAuth(*index.auth) if index.auth and index.is_at(url) else None
+        if index.authorization and index.is_at(url):
+            headers = {**headers, "Authorization": index.authorization}
         try:
-            async with self._client.stream("GET", url, headers=headers, auth=auth) as response:
+            async with self._client.stream("GET", url, headers=headers) as response:
                 if response.status_code != 200:
                     text = f"{index.url} answers {response.status_code} for {response.url.path}"
                     raise _RefusedError(response.status_code, text)
@@ -155,5 +191,6 @@ class PackageService:
     async def _check(self, request: httpx.Request) -> None:
         """Judge where a link or a redirection leads, each hop of it."""
         url = str(request.url)
-        if request.url.scheme != "https" and not any(index.is_at(url) for index in self._indexes):
+        own = any(index.is_at(url) for index in (*self._indexes, self._registry))
+        if request.url.scheme != "https" and not own:
             raise _RefusedError(403, f"an index leads to {request.url.scheme}://{request.url.host}")

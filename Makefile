@@ -29,7 +29,7 @@ test: packages   ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 cheats: packages ## every planted cheat and every honest patch through the real tester and reviewer; flaky tests; mutants
-	@$(BIN)/python -m pytest -q -n 2 --dist load -m "long or not long" tests/graph/test_cheats.py tests/graph/test_flakes.py tests/graph/test_mutants.py tests/unit/test_catalogue.py tests/unit/test_gates.py
+	@$(BIN)/python -m pytest -q -n 2 --dist load -m "long or not long" tests/graph/test_cheats.py tests/graph/test_flakes.py tests/graph/test_mutants.py tests/graph/test_untested.py tests/unit/test_catalogue.py tests/unit/test_gates.py
 
 test-node: setup ## the official JavaScript SDKs against the embedded desktop (needs node and npm)
 	@$(BIN)/python -m pytest -q -m long tests/contract/test_node.py

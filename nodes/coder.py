@@ -86,7 +86,8 @@ async def _opening(state: State, step: Step) -> list[BaseMessage]:
         *(RemoveMessage(id=str(message.id)) for message in state.get("messages", [])),
         HumanMessage(
             f"Goal: {plan['goal']}\n\nPlanner's notes:\n{plan['notes'] or 'none'}\n\n"
-            f"{_steps(plan)}Failing tests:\n{targets}\n\n"
+            f"{_steps(plan)}Failing tests:\n{targets}\n"
+            f"The tests are run by: {state.get('tests') or 'pytest'}\n\n"
             f"Repository map, likeliest files first:\n{await step.record(_map, state, step)}"
         ),
     ]

@@ -60,13 +60,17 @@ async def known_baseline(state: State, desktop: Desktop) -> TestRun | None:
 
 
 async def engine_arguments(state: State, desktop: Desktop) -> list[str]:
-    """What the engine, which knows pytest alone, is to collect: of other suites, their files."""
+    """What the engine, which knows pytest alone, is to collect: of other suites, their files.
+
+    It is not to repair what is flaky.
+    """
     runner = runner_of(state.get("tests", ""))
+    without = [f"--deselect={test}" for test in state["baseline"].get("flaky", [])]
     if runner.name == "pytest":
-        return list(runner.args)
+        return [*runner.args, *without]
     baseline = await known_baseline(state, desktop)
     tests = baseline.collected if baseline else state["plan"]["targets"]
-    return sorted({test.split("::")[0] for test in tests if ".py::" in test})
+    return [*sorted({test.split("::")[0] for test in tests if ".py::" in test}), *without]
 
 
 async def record_run(

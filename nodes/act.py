@@ -9,7 +9,9 @@ from nodes.context import Step, Update
 from nodes.state import State
 from nodes.stuck import note, stuck
 from tools.changes import changed_files
+from tools.check import Suite
 from tools.journal import Journal
+from tools.runners import runner_of
 from tools.toolbox import carry_out
 
 
@@ -22,7 +24,12 @@ async def act(state: State, step: Step) -> Update:
     if not isinstance(decision, AIMessage):
         return {}
     calls = [[call["name"], call["args"]] for call in decision.tool_calls]
-    answers = await step.once(calls, partial(_carry_out, decision, step))
+    suite = Suite(
+        runner_of(state.get("tests", "")),
+        step.settings.suite_timeout_s,
+        step.settings.test_timeout_s,
+    )
+    answers = await step.once(calls, partial(_carry_out, decision, step, suite))
     desktop = await step.desktop()
     changes = await changed_files(desktop, state["base"]["commit"])
     return {"messages": answers, **changes, **_stopped(state, answers)}
@@ -39,13 +46,18 @@ def _stopped(state: State, answers: list[AnyMessage]) -> Update:
     return {"handed_in": True, "doubts": [*state.get("doubts", []), doubt]}
 
 
-async def _carry_out(decision: AIMessage, step: Step, journal: Journal) -> list[AnyMessage]:
+async def _carry_out(
+    decision: AIMessage, step: Step, suite: Suite, journal: Journal
+) -> list[AnyMessage]:
     answers: list[AnyMessage] = []
     for number, call in enumerate(decision.tool_calls):
-        answer = await carry_out(journal, call["name"], call["args"], f"{number:03}")
-        step.emit(events.Answer(id=call["id"] or "", name=call["name"], text=answer))
+        done = await carry_out(journal, call["name"], call["args"], f"{number:03}", suite)
+        step.emit(events.Answer(id=call["id"] or "", name=call["name"], text=done.answer))
         call_id = call["id"] or f"{decision.id}-{number}"
-        answers.append(ToolMessage(answer, tool_call_id=call_id, name=call["name"]))
+        answered = ToolMessage(
+            done.answer, tool_call_id=call_id, name=call["name"], artifact=done.run or None
+        )
+        answers.append(answered)
     for bad in decision.invalid_tool_calls:
         reason = f"error: the arguments are {bad.get('error') or 'not valid JSON'}"
         answers.append(ToolMessage(reason, tool_call_id=bad.get("id") or "unknown"))

@@ -48,7 +48,7 @@ async def planner(state: State, step: Step) -> Update:
         reply = await ask_for(step, state, model, PROMPTS["planner"], question, PlanReply)
         if reply.usage["calls"]:  # without room for a call the plan has no notes
             plan = await _planned(plan, reply, state, desktop)
-        if reply.value and reply.value.impossible:
+        if reply.value and reply.value.gives_up:
             update["gave_up"] = f"the planner says: {reply.value.impossible}"
     step.emit(events.Planned.model_validate(plan))
     # last, so that a failure before it leaves no snapshot that nothing names

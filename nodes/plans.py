@@ -95,6 +95,11 @@ class PlanReply(BaseModel):
     protected: Paths = []
     impossible: Line = ""
 
+    @property
+    def gives_up(self) -> bool:
+        """Whether it says that there is nothing to do; small models fill in every field."""
+        return bool(self.impossible) and not self.steps
+
 
 class EditedStep(BaseModel):
     """One thing to do."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tools.desktop import Desktop, Execution
+from tools.desktop import Desktop
 from tools.errors import EnvironmentFaultError, NoResultError
 from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
 from tools.results import FAILED, TestRun
@@ -40,7 +40,43 @@ async def run_tests(
     """
     await install_programs(desktop)
     canary = secrets.token_hex(8)
-    options = {
+    options = options_of(
+        runner,
+        suite_timeout_s=suite_timeout_s,
+        test_timeout_s=test_timeout_s,
+        masked=masked,
+        alone=alone,
+        only=only,
+        lines=lines,
+        canary=canary,
+    )
+    reader = Reader(on_progress)
+    await desktop.fs.write_file(f"{CONTROL}/tests.json", json.dumps(options))
+    execution = await desktop.exec(
+        "python",
+        [f"{PROGRAMS}/run_tests.py", f"{CONTROL}/tests.json"],
+        env=runner.env,
+        timeout_s=suite_timeout_s + 60,
+        on_stdout=reader,
+    )
+    why = "no end in time" if execution.timed_out else f"exit code {execution.exit_code}"
+    run = reader.run(why=f"{why}: {execution.stderr.strip()[-300:]}")
+    return narrowed(_without_canaries(run, canary), only)
+
+
+def options_of(
+    runner: Runner,
+    *,
+    suite_timeout_s: float,
+    test_timeout_s: float,
+    masked: bool = False,
+    alone: bool = False,
+    only: Sequence[str] = (),
+    lines: Mapping[str, Sequence[int]] | None = None,
+    canary: str = "",
+) -> dict[str, Any]:
+    """What `run_tests.py` is told; see `run_tests`. Without a canary no tests are planted."""
+    return {
         "repo": REPO,
         "out": f"{CONTROL}/tests",
         "runner": runner.name,
@@ -54,30 +90,6 @@ async def run_tests(
         "canary": canary,
         "alone": alone,
     }
-    reader = _Reader(on_progress)
-    await desktop.fs.write_file(f"{CONTROL}/tests.json", json.dumps(options))
-    execution = await desktop.exec(
-        "python",
-        [f"{PROGRAMS}/run_tests.py", f"{CONTROL}/tests.json"],
-        env=runner.env,
-        timeout_s=suite_timeout_s + 60,
-        on_stdout=reader,
-    )
-    run = _without_canaries(_validated(reader.result, execution), canary)
-    return _narrowed(run, set(only)) if only else run
-
-
-def _validated(result: Any, execution: Execution) -> TestRun:
-    if result is None:
-        why = "no end in time" if execution.timed_out else f"exit code {execution.exit_code}"
-        raise NoResultError(
-            f"the test run left no result ({why}): {execution.stderr.strip()[-300:]}",
-            hint="does a test kill every process, or fill the disk?",
-        )
-    try:
-        return TestRun.model_validate(result)
-    except ValidationError as error:
-        raise EnvironmentFaultError(f"the test result is malformed: {error}") from error
 
 
 def _without_canaries(run: TestRun, token: str) -> TestRun:
@@ -93,21 +105,40 @@ def _without_canaries(run: TestRun, token: str) -> TestRun:
     )
 
 
-def _narrowed(run: TestRun, only: set[str]) -> TestRun:
-    """What a run says of some tests; node runs the whole files that these are in."""
+def narrowed(run: TestRun, only: Sequence[str]) -> TestRun:
+    """What a run says of some tests, if any are named: node runs the whole files these are in."""
+    if not only:
+        return run
     tests = [test for test in run.tests if test.id in only]
     collected = [test for test in run.collected if test in only]
     return run.model_copy(update={"tests": tests, "collected": collected})
 
 
-class _Reader:
+class Reader:
     """Joins a runner's output to lines: progress is handed on, the result is kept."""
 
-    def __init__(self, on_progress: Callable[[dict[str, int]], None] | None) -> None:
+    def __init__(self, on_progress: Callable[[dict[str, Any]], None] | None) -> None:
         self._on_progress, self._rest = on_progress, ""
         self.result: Any = None
 
+    def run(self, why: str) -> TestRun:
+        """The result; `why` is told where there is none.
+
+        Raises:
+            NoResultError: there is none.
+        """
+        if self.result is None:
+            raise NoResultError(
+                f"the test run left no result ({why})",
+                hint="does a test kill every process, or fill the disk?",
+            )
+        try:
+            return TestRun.model_validate(self.result)
+        except ValidationError as error:
+            raise EnvironmentFaultError(f"the test result is malformed: {error}") from error
+
     def __call__(self, piece: str) -> None:
+        """Take a piece of output."""
         *lines, rest = (self._rest + piece).split("\n")
         self._rest = rest if len(rest) <= RESULT_LIMIT else ""
         for line in lines:

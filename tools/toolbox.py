@@ -1,11 +1,14 @@
 """The tools a coder may call: their schemas for the model, and their dispatch to the desktop."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from tools import files, shell
+from tools.check import Suite, check
 from tools.desktop import Desktop
 from tools.errors import ToolError
 from tools.files import Outcome
@@ -43,10 +46,18 @@ class CreateFile(BaseModel):
 
 
 class Shell(BaseModel):
-    """Run a bash command in the repository (no network). Use it to run tests: `pytest -q ...`."""
+    """Run a bash command in the repository (no network)."""
 
     command: str = Field(min_length=1)
     timeout_s: float = Field(shell.TIMEOUT_S, gt=0, le=600)
+
+
+class RunTests(BaseModel):
+    """Run the repository's tests, all or some; tells what of each failing one is wrong."""
+
+    tests: list[Annotated[str, Field(max_length=300)]] = Field(
+        [], max_length=50, description="ids of tests, empty for all"
+    )
 
 
 class HandIn(BaseModel):
@@ -66,6 +77,7 @@ TOOLS: dict[str, type[BaseModel]] = {
     "search": Search,
     "replace": Replace,
     "create_file": CreateFile,
+    "run_tests": RunTests,
     "shell": Shell,
     "hand_in": HandIn,
 }
@@ -100,18 +112,32 @@ def _refuse_unsendable(call: BaseModel) -> None:
             raise ToolError(f"{name} has {size} bytes, or holds a NUL; it cannot be used")
 
 
-async def carry_out(journal: Journal, name: str, args: Mapping[str, Any], call: str) -> str:
-    """Carry out one tool call under the name `call`, once, and return its answer.
+@dataclass(frozen=True)
+class Done:
+    """What a call answers; of a test run also a name for its files and failures together."""
+
+    answer: str
+    run: str = ""
+
+
+async def carry_out(
+    journal: Journal, name: str, args: Mapping[str, Any], call: str, suite: Suite
+) -> Done:
+    """Carry out one tool call under the name `call`, once.
 
     Calls that are wrong, or fail for a reason of their own, are answered with the reason.
     """
     try:
         tool = _checked(name, args)
+        if isinstance(tool, RunTests):
+            return Done(*await check(journal, suite, tool.tests, call))
     except ToolError as error:
-        return f"error: {error}"
+        return Done(f"error: {error}")
     if isinstance(tool, Shell):
-        return await shell.run_shell(journal, tool.command, call=call, timeout_s=tool.timeout_s)
-    return await journal.once(call, [name, dict(args)], lambda: _decide(journal.desktop, tool))
+        limit = tool.timeout_s
+        return Done(await shell.run_shell(journal, tool.command, call=call, timeout_s=limit))
+    decide = partial(_decide, journal.desktop, tool)
+    return Done(await journal.once(call, [name, dict(args)], decide))
 
 
 def _checked(name: str, args: Mapping[str, Any]) -> BaseModel:

@@ -3,17 +3,20 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from tools.check import Suite
 from tools.connection import Connection
 from tools.desktop import Desktop
 from tools.errors import ToolError
 from tools.journal import JOURNALS, KEPT_JOURNALS, Journal, OutcomeUnknownError, ReplayDivergedError
 from tools.layout import CONTROL, MARKS, REPO
+from tools.runners import Runner
 from tools.settings import Settings
 from tools.shell import SHOWN, run_shell
-from tools.toolbox import carry_out
+from tools.toolbox import Done, carry_out
 
 FILE = f"{REPO}/file.txt"
 
@@ -187,52 +190,56 @@ READ = ("read_file", {"path": "file.txt"})
 async def test_edits_finished_are_answered_and_not_made_again(work: Work) -> None:
     calls = [READ, REPLACE, READ, CREATE, READ, REPLACE]
     journal = await work.journal()
-    first = [await carry_out(journal, *call, f"{n:03}") for n, call in enumerate(calls)]
+    first = [await carried_out(journal, *call, f"{n:03}") for n, call in enumerate(calls)]
     assert await work.text() == "three\n"
     journal = await work.journal(adopted=True)
-    again = [await carry_out(journal, *call, f"{n:03}") for n, call in enumerate(calls)]
+    again = [await carried_out(journal, *call, f"{n:03}") for n, call in enumerate(calls)]
     assert first == again
     assert again[2] == "1\ttwo"
     assert again[-1].startswith("error: ")
     assert await work.text() == "three\n"
 
 
+async def carried_out(journal: Journal, name: str, args: dict[str, Any], call: str) -> str:
+    return (await carry_out(journal, name, args, call, Suite(Runner()))).answer
+
+
 async def test_edit_decided_but_not_made_is_made(work: Work) -> None:
     journal = await work.journal()
-    await carry_out(journal, *REPLACE, "000")
+    await carried_out(journal, *REPLACE, "000")
     await work.desktop.fs.write_file(FILE, "")  # as if the write had been cut off
-    answer = await carry_out(await work.journal(adopted=True), *REPLACE, "000")
+    answer = await carried_out(await work.journal(adopted=True), *REPLACE, "000")
     assert answer == "replaced 1 lines of file.txt by 1"
     assert await work.text() == "two\n"
 
 
 async def test_edit_before_a_command_is_not_made_over_it(work: Work) -> None:
     journal = await work.journal()
-    await carry_out(journal, *REPLACE, "000")
-    await carry_out(journal, "shell", {"command": "echo four >> file.txt"}, "001")
-    await carry_out(await work.journal(adopted=True), *REPLACE, "000")
+    await carried_out(journal, *REPLACE, "000")
+    await carried_out(journal, "shell", {"command": "echo four >> file.txt"}, "001")
+    await carried_out(await work.journal(adopted=True), *REPLACE, "000")
     assert await work.text() == "two\nfour\n"
 
 
 async def test_edit_whose_entry_was_cut_off_is_decided_anew(work: Work) -> None:
     await work.desktop.fs.write_file(f"{JOURNALS}/head-act-1/000.json", '{"digest": "')
-    await carry_out(await work.journal(adopted=True), *REPLACE, "000")
+    await carried_out(await work.journal(adopted=True), *REPLACE, "000")
     assert await work.text() == "two\n"
 
 
 async def test_edit_that_cannot_be_written_is_answered_so_each_time(work: Work) -> None:
     call = ("create_file", {"path": "file.txt/below", "content": "x"})
     journal = await work.journal()
-    first = await carry_out(journal, *call, "000")
-    await carry_out(journal, *READ, "001")
+    first = await carried_out(journal, *call, "000")
+    await carried_out(journal, *READ, "001")
     assert first.startswith("error: ")
-    assert await carry_out(await work.journal(adopted=True), *call, "000") == first
+    assert await carried_out(await work.journal(adopted=True), *call, "000") == first
 
 
 async def test_edit_another_of_the_same_name_is_refused(work: Work) -> None:
-    await carry_out(await work.journal(), *REPLACE, "000")
+    await carried_out(await work.journal(), *REPLACE, "000")
     with pytest.raises(ReplayDivergedError):
-        await carry_out(await work.journal(adopted=True), *CREATE, "000")
+        await carried_out(await work.journal(adopted=True), *CREATE, "000")
     assert await work.text() == "two\n"
 
 
@@ -245,5 +252,35 @@ async def test_journal_of_other_work_knows_nothing(work: Work) -> None:
 async def test_journal_without_its_folder_goes_on(work: Work) -> None:
     journal = await work.journal()
     await run_shell(journal, f"rm -rf {CONTROL}", call="000")
-    await carry_out(journal, *REPLACE, "001")
+    await carried_out(journal, *REPLACE, "001")
     assert await work.text() == "two\n"
+
+
+TESTS = """\
+def test_good(): pass
+def test_bad():
+    with open("/tmp/ran", "a") as file: file.write("x")
+    assert open("file.txt").read() == "two"
+"""
+
+
+async def test_run_tests_tells_each_failure_and_a_successor_reads_what_came_of_it(
+    work: Work,
+) -> None:
+    await work.desktop.fs.write_file(f"{REPO}/test_it.py", TESTS)
+
+    async def run(call: str, *tests: str, adopted: bool = False) -> Done:
+        journal = await work.journal(adopted=adopted)
+        suite = Suite(Runner(), suite_timeout_s=60, test_timeout_s=20)
+        return await carry_out(journal, "run_tests", {"tests": list(tests)}, call, suite)
+
+    first = await run("000")
+    assert first.answer.startswith("1 passed, 1 failed, in ")
+    assert "FAILED test_it.py::test_bad\n" in first.answer
+    assert "AssertionError: assert 'one\\n' == 'two'" in first.answer
+    assert await run("000", adopted=True) == first
+    assert await work.desktop.fs.read_file("/tmp/ran") == "x"
+    other = await run("001", "test_it.py::test_good", "test_it.py::gone", adopted=True)
+    assert other.answer.splitlines()[1:] == ["not found: test_it.py::gone"]
+    assert other.run != first.run
+    await work.desktop.fs.remove(f"{REPO}/test_it.py")

@@ -54,6 +54,12 @@ def test_plan_reply_lenient_forms_are_read_and_bounded() -> None:
     assert given.diagnosis == "lone ? surrogate"
 
 
+def test_plan_reply_gives_up_only_where_it_has_no_steps() -> None:
+    assert reply(impossible="the tests contradict it").gives_up
+    assert not reply(impossible="n/a", steps=["do it"]).gives_up
+    assert not reply().gives_up
+
+
 @pytest.mark.parametrize(
     "given",
     [{}, {"steps": [3]}, {"steps": [{"files": []}]}, {"steps": [], "files": [1]}, {"steps": {}}],

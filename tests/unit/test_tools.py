@@ -5,6 +5,7 @@ import time
 import pytest
 
 from sentient.text import printable
+from tools.check import in_words
 from tools.desktop import Tail
 from tools.edits import nearest, replaced
 from tools.errors import ToolError, UsageError
@@ -12,6 +13,7 @@ from tools.files import inside
 from tools.layout import REPO
 from tools.patch import ChangedFile
 from tools.protection import violations
+from tools.results import Outcome, TestRun
 from tools.runners import Runner, runner_of
 from tools.sink import Sink
 from tools.source import is_url, without_credentials
@@ -178,3 +180,12 @@ def test_tail_long_output_keeps_both_ends() -> None:
     assert tail.text.startswith("abcab\n[... 290 characters left out ...]\n")
     assert tail.text.endswith("bcabc")
     assert "".join(seen) == "abc" * 100
+
+
+def test_in_words_huge_run_is_bounded_and_counts_all() -> None:
+    tests = [Outcome(id=f"t.py::test_{n}", outcome="failed", message="m" * 9999) for n in range(99)]
+    told = in_words(TestRun(tests=[*tests, Outcome(id="t.py::ok", outcome="passed")], seconds=2))
+    assert told.startswith("1 passed, 99 failed, in 2.0 s\nFAILED t.py::test_0\nmmm")
+    assert told.endswith("FAILED t.py::test_49\nand 49 more")
+    assert len(told) < 10_000
+    assert in_words(TestRun(log="no such option")) == "none ran, in 0.0 s\nno such option"

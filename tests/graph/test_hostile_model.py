@@ -152,7 +152,7 @@ async def test_hostile_model_every_run_ends_within_its_bounds_and_leaves_nothing
                 home=home,
                 model="hostile",
                 openai_base_url=f"{address}/{run}/v1",
-                model_timeout_s=1.0,
+                model_timeout_s=3.0,
                 model_patience_s=Random(f"{SEED}/{run}").choice([0.2, 2.0]),
             )
             trial = Trial(settings, hostile, run, given_to(run, source))

@@ -206,7 +206,7 @@ def _slow(random: Random, streamed: bool) -> Reply:
     whole = b"".join(reply.pieces)
     size = len(whole) // 6 + 1
     reply.pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
-    reply.pause_s = random.choice([0.02, 0.3])
+    reply.pause_s = random.choice([0.02, 0.8])
     return reply
 
 
@@ -251,9 +251,12 @@ def _handler(hostile: Hostile) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            reply = hostile.reply(self.path.split("/")[1], request)
             self.close_connection = True
+            try:
+                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            except ValueError:  # who asked has given up in the middle
+                return
+            reply = hostile.reply(self.path.split("/")[1], request)
             with suppress(OSError):  # who asked may be gone
                 self.send_response(reply.status)
                 for name, value in {"connection": "close", **reply.headers}.items():

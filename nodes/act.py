@@ -46,12 +46,17 @@ def _stopped(state: State, answers: list[AnyMessage]) -> Update:
     return {"handed_in": True, "doubts": [*state.get("doubts", []), doubt]}
 
 
+def _tell_output(step: Step, call: str, text: str) -> None:
+    step.emit(events.Output(id=call, text=text))
+
+
 async def _carry_out(
     decision: AIMessage, step: Step, suite: Suite, journal: Journal
 ) -> list[AnyMessage]:
     answers: list[AnyMessage] = []
     for number, call in enumerate(decision.tool_calls):
-        done = await carry_out(journal, call["name"], call["args"], f"{number:03}", suite)
+        tell = partial(_tell_output, step, call["id"] or "")
+        done = await carry_out(journal, call["name"], call["args"], f"{number:03}", suite, tell)
         step.emit(events.Answer(id=call["id"] or "", name=call["name"], text=done.answer))
         call_id = call["id"] or f"{decision.id}-{number}"
         answered = ToolMessage(

@@ -255,7 +255,7 @@ class Call(Event):
 
 
 class Output(Event):
-    """What a command printed since the last one."""
+    """What a command printed since the last one; of much its end."""
 
     PASSING = True
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,6 +16,9 @@ from tools.layout import CONTROL
 from tools.results import FLAKY, TestRun
 from tools.runners import runner_of
 from tools.suite import run_tests
+
+ENDED = 50
+"""Tests that end at once, as far as they are told."""
 
 BASELINE = f"{CONTROL}/baseline.json"
 """The baseline run in the desktop; every verdict desktop is a fork that has it too."""
@@ -47,8 +51,11 @@ async def run_suite(
     )
 
 
-def _tell(step: Step, kind: str, progress: dict[str, int]) -> None:
-    with suppress(ValidationError):  # it comes from a desktop
+def _tell(step: Step, kind: str, progress: dict[str, Any]) -> None:
+    ended = progress.pop("ended", [])
+    with suppress(ValidationError, ValueError, TypeError):  # it comes from a desktop
+        for test, outcome, seconds in ended[:ENDED]:
+            step.emit(events.Test(kind=kind, id=test, outcome=outcome, seconds=seconds))
         step.emit(events.Tests.model_validate({**progress, "kind": kind}))
 
 

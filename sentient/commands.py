@@ -16,16 +16,21 @@ from sentient import desktop_commands, doctor
 from sentient.analyze import analyze_command
 from sentient.cleanup.prune_command import prune_command
 from sentient.endings import Ending
+from sentient.following import Style, following, print_line
 from sentient.options import (
     CHECKPOINT_HELP,
     PRICE_HELP,
+    ApplyToSource,
     Checkpoints,
     Install,
     Json,
+    Jsonl,
     NoInstall,
     RoleBudget,
     Secrets,
+    Source,
     Thread,
+    Verbose,
     chosen_install,
     prices,
     read_settings,
@@ -35,7 +40,6 @@ from sentient.options import (
 )
 from sentient.past import time_commands
 from sentient.past.travel import rewind
-from sentient.progress import Progress
 from sentient.reports import as_json, exit_code, print_checks, print_ending, print_json
 from sentient.runs import Runs, new_thread_id
 from sentient.signals import Stop
@@ -58,9 +62,7 @@ app.add_typer(desktop_commands.app, name="desktop")
 
 @app.command()
 def fix(
-    source: Annotated[
-        str, typer.Argument(help="A folder, a git URL or an archive.", callback=words)
-    ],
+    source: Source,
     task: Annotated[str, typer.Option(help="What to do, in words, or @FILE.", callback=words)] = "",
     tests: Annotated[str, typer.Option(help="Command of pytest, unittest or node --test.")] = "",
     install: Install = "",
@@ -75,19 +77,17 @@ def fix(
     role_budget: RoleBudget = None,
     approve: Annotated[bool, typer.Option("--approve", help="Ask before work starts.")] = False,
     ask: Annotated[bool, typer.Option("--ask", help="Ask rather than give up.")] = False,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Write a verified patch to SOURCE.")
-    ] = False,
+    apply: ApplyToSource = False,
     thread: Annotated[str, typer.Option(help="Id of the new thread.", callback=thread_id)] = "",
     secret: Secrets = None,
     checkpoints: Checkpoints = "",
+    verbose: Verbose = False,
+    jsonl: Jsonl = False,
     json: Json = False,
 ) -> None:
     """Repair a repository: make its failing tests pass, or do a task, and verify the patch."""
-    settings, thread = (
-        read_settings(model=model, checkpoints=checkpoints, secrets=secret),
-        thread or new_thread_id(source),
-    )
+    settings = read_settings(model=model, checkpoints=checkpoints, secrets=secret)
+    thread = thread or new_thread_id(source)
     given = Input(
         source=source,
         task=_task(task),
@@ -105,14 +105,11 @@ def fix(
     )
     if apply and not Path(source).is_dir():
         raise UsageError(f"--apply needs a folder, {source!r} is none")
-    _start(Runs(settings), given, thread, json=json, apply_to=Path(source) if apply else None)
-
-
-def _start(runs: Runs, given: Input, thread: str, *, json: bool, apply_to: Path | None) -> None:
-    with Progress(quiet=json) as progress:
-        stop = Stop(progress, _how_to_resume(thread))
-        ending = stop.run(runs.start(given, thread, progress, stop.control))
-    _finish(runs, ending, stop, json=json, apply_to=apply_to)
+    runs, style = Runs(settings), Style(verbose=verbose, jsonl=jsonl, json=json)
+    with following(style) as listen:
+        stop = Stop(listen, _how_to_resume(thread))
+        ending = stop.run(runs.start(given, thread, listen, stop.control))
+    _finish(runs, ending, stop, style, apply_to=Path(source) if apply else None)
 
 
 def _how_to_resume(thread: str) -> str:
@@ -138,6 +135,8 @@ def resume(
     apply: Annotated[str, typer.Option(help="Folder to write a verified patch to.")] = "",
     secret: Secrets = None,
     checkpoints: Checkpoints = "",
+    verbose: Verbose = False,
+    jsonl: Jsonl = False,
     json: Json = False,
 ) -> None:
     """Go on where a thread stopped, crashed or asked a question; or, with --from, earlier."""
@@ -148,13 +147,14 @@ def resume(
         if answer is not None:
             raise UsageError("--from asks questions again: give --answer when it has asked")
         _run(rewind(runs, thread, back_to))
-    with Progress(quiet=json) as progress:
-        stop = Stop(progress, _how_to_resume(thread))
-        ending = stop.run(runs.resume(thread, progress, answer, stop.control))
-    _finish(runs, ending, stop, json=json, apply_to=Path(apply) if apply else None)
+    style = Style(verbose=verbose, jsonl=jsonl, json=json)
+    with following(style) as listen:
+        stop = Stop(listen, _how_to_resume(thread))
+        ending = stop.run(runs.resume(thread, listen, answer, stop.control))
+    _finish(runs, ending, stop, style, apply_to=Path(apply) if apply else None)
 
 
-def _finish(runs: Runs, ending: Ending, stop: Stop, *, json: bool, apply_to: Path | None) -> None:
+def _finish(runs: Runs, ending: Ending, stop: Stop, style: Style, *, apply_to: Path | None) -> None:
     report = ending.state.get("report")
     patch = (runs.ledger.patch(report["patch"]) or "") if report else ""
     code, applied = exit_code(ending, stop.number), ""
@@ -162,7 +162,9 @@ def _finish(runs: Runs, ending: Ending, stop: Stop, *, json: bool, apply_to: Pat
         apply_to_folder(patch, apply_to)
         applied = str(apply_to)
     try:
-        if json:
+        if style.jsonl:
+            print_line({"event": "ended", **as_json(ending, patch), "applied": applied})
+        elif style.json:
             print_json({**as_json(ending, patch), "applied": applied})
         else:
             print_ending(ending, patch, Console(highlight=False, soft_wrap=True), applied=applied)

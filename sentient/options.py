@@ -13,6 +13,13 @@ from tools.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
+Jsonl = Annotated[
+    bool, typer.Option("--jsonl", help="Print events as JSON lines; the last has what --json says.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show output, tests and the model's words too.")
+]
+
 UNKEPT = re.compile(r"[\x00\ud800-\udfff]")
 """What neither a database nor a server takes: zero bytes, and what stands for undecodable ones."""
 
@@ -52,6 +59,8 @@ Checkpoints = Annotated[
     str,
     typer.Option(metavar="URL", help="Where checkpoints are: sqlite:///PATH or postgresql://..."),
 ]
+Source = Annotated[str, typer.Argument(help="A folder, a git URL or an archive.", callback=words)]
+ApplyToSource = Annotated[bool, typer.Option("--apply", help="Write a verified patch to SOURCE.")]
 CHECKPOINT_HELP = "A checkpoint's id, the beginning of one, or latest."
 PRICE_HELP = "Dollars for a million tokens of the model."
 RoleBudget = Annotated[

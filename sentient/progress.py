@@ -37,12 +37,13 @@ TESTING = {
 class Progress:
     """Listens to the events of a run; writes to stderr, so that stdout stays the result."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         stderr = cast("TextIO", Forgiving(sys.stderr))
         self._console = Console(file=stderr, quiet=quiet, highlight=False, soft_wrap=True)
         self._doing, self._stopping = "starting", ""
         self._status = self._console.status(self._doing)
-        self._started = time.monotonic()
+        self._started, self._verbose = time.monotonic(), verbose
+        self._command, self._words, self._written = "", "", 0
 
     def __enter__(self) -> Self:
         self._status.start()
@@ -101,6 +102,31 @@ class Progress:
         counts = f"{done} of {total} tests, {failed} failed" if total else "collecting"
         self._busy(f"{TESTING.get(event['kind'], event['kind'])}: {counts}")
 
+    def _on_test(self, event: dict[str, Any]) -> None:
+        if self._verbose:
+            self._say(event["node"], f"{event['outcome']} {event['id']} ({event['seconds']:.2f} s)")
+
+    def _on_tokens(self, event: dict[str, Any]) -> None:
+        """Words are shown a line at a time; how much was written, always."""
+        self._written += len(event["text"])
+        self._busy(f"the model writes: {plural(self._written, 'character')}")
+        if self._verbose and event["part"] == "text":
+            *lines, self._words = (self._words + event["text"]).split("\n")
+            for line in lines:
+                self._say(event["node"], line, "dim")
+
+    def _on_cost(self, event: dict[str, Any]) -> None:
+        if self._words:
+            self._say(event["node"], self._words, "dim")
+        self._words, self._written = "", 0
+
+    def _on_output(self, event: dict[str, Any]) -> None:
+        lines = [line for line in event["text"].splitlines() if line.strip()]
+        if lines:
+            self._busy(f"{self._command[:60]}: {lines[-1].strip()[:80]}")
+        for line in lines if self._verbose else ():
+            self._say("act", line, "dim")
+
     def _on_baseline(self, event: dict[str, Any]) -> None:
         failing = len(event["failing"])
         style = "yellow" if failing else ""
@@ -134,6 +160,8 @@ class Progress:
 
     def _on_call(self, event: dict[str, Any]) -> None:
         self._say("coder", called(event["name"], event["args"]))
+        self._command = event["args"].get("command", "") or event["name"]
+        self._busy((self._command.splitlines() or [""])[0][:120])
 
     def _on_answer(self, event: dict[str, Any]) -> None:
         first = (event["text"].splitlines() or [""])[0]

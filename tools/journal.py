@@ -10,6 +10,7 @@ Calls are made one after another, so the existence of a later one says that an e
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ GRACE_S = 15
 
 FENCED, DIVERGED, UNKNOWN, IMPOSSIBLE = 90, 91, 92, 93
 """Exit codes of `once.sh`."""
+
+CODE = re.compile(r"^sentient:(timeout|[0-9]{1,3})$", re.MULTILINE)
+"""How it says with what a command ended."""
 
 PROGRAM = resources.files("tools.inside").joinpath("once.sh").read_text(encoding="utf-8")
 
@@ -135,7 +139,8 @@ class Journal:
     ) -> Ended:
         """Run a shell command in `REPO` to its end, or wait for the end of the one that runs.
 
-        `shown` bounds the output, in bytes; without it all goes to `on_output` as it comes.
+        `shown` bounds the output, in bytes; without it all goes to `on_output` as it comes, with it
+        the end of what is new, twice a second.
 
         Raises:
             OutcomeUnknownError: it was begun, and is neither running nor known to have ended.
@@ -153,7 +158,8 @@ class Journal:
                 cwd=REPO,
                 env={**(env or {}), **self._env, "ONCE_COMMAND": command},
                 timeout_s=timeout_s + GRACE_S,
-                on_stdout=on_output,
+                on_stdout=on_output if shown is None else None,
+                on_stderr=_without_code(on_output) if shown is not None else None,
             )
             if done.exit_code != FENCED:
                 return await self._ended(call, done)
@@ -167,9 +173,9 @@ class Journal:
             raise _diverged(call)
         if done.exit_code == IMPOSSIBLE:
             raise EnvironmentFaultError(f"cannot begin a command: {done.stderr.strip()[-300:]}")
-        code = (done.stderr.split() or [""])[-1]
-        if done.ok and (code == "timeout" or code.isdecimal()):
-            return Ended(done.stdout, None if code == "timeout" else int(code))
+        codes = CODE.findall(done.stderr)
+        if done.ok and codes:
+            return Ended(done.stdout, None if codes[-1] == "timeout" else int(codes[-1]))
         # the command has ended what ran it, or the server has ended both
         log = await self.desktop.exec("tail", ["-c", "3000", f"{self._folder}/{call}/log"])
         return Ended(log.stdout, None if done.timed_out else done.exit_code)
@@ -184,6 +190,17 @@ class Journal:
 
     async def _save(self, call: str, entry: Entry) -> None:
         await self.desktop.fs.write_file(f"{self._folder}/{call}.json", entry.model_dump_json())
+
+
+def _without_code(sink: Sink | None) -> Sink | None:
+    if sink is None:
+        return None
+
+    def tell(piece: str) -> None:
+        if told := piece.partition("\nsentient:")[0]:
+            sink(told)
+
+    return tell
 
 
 async def _decided(decide: Callable[[], Awaitable[Outcome]]) -> Outcome:

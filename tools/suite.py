@@ -27,13 +27,14 @@ async def run_tests(
     alone: bool = False,
     only: Sequence[str] = (),
     lines: Mapping[str, Sequence[int]] | None = None,
-    on_progress: Callable[[dict[str, int]], None] | None = None,
+    on_progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> TestRun:
     """Run the tests in `REPO`, inside the desktop.
 
     `masked` runs them under meaningless names, which node cannot; `alone` kills every other
     process of the desktop before the result is read. With `only`, no others run; of `lines`,
-    by path, the result says which ran. `on_progress` gets total, done and failed.
+    by path, the result says which ran. `on_progress` gets total, done, failed
+    and which ended.
 
     Raises:
         NoResultError: the tests brought down everything that could report on them.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tools import files, shell
 from tools.check import Suite, check
-from tools.desktop import Desktop
+from tools.desktop import Desktop, Sink
 from tools.errors import ToolError
 from tools.files import Outcome
 from tools.journal import Journal
@@ -121,9 +121,16 @@ class Done:
 
 
 async def carry_out(
-    journal: Journal, name: str, args: Mapping[str, Any], call: str, suite: Suite
+    journal: Journal,
+    name: str,
+    args: Mapping[str, Any],
+    call: str,
+    suite: Suite,
+    on_output: Sink | None = None,
 ) -> Done:
     """Carry out one tool call under the name `call`, once.
+
+    `on_output` gets what a command prints while it runs.
 
     Calls that are wrong, or fail for a reason of their own, are answered with the reason.
     """
@@ -135,7 +142,11 @@ async def carry_out(
         return Done(f"error: {error}")
     if isinstance(tool, Shell):
         limit = tool.timeout_s
-        return Done(await shell.run_shell(journal, tool.command, call=call, timeout_s=limit))
+        return Done(
+            await shell.run_shell(
+                journal, tool.command, call=call, timeout_s=limit, on_output=on_output
+            )
+        )
     decide = partial(_decide, journal.desktop, tool)
     return Done(await journal.once(call, [name, dict(args)], decide))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from milestones import CALCULATOR_MILESTONES, milestones
 from samples import (
     CALC,
     CALCULATOR,
@@ -136,8 +137,12 @@ def test_fix_git_url_and_archive_work_like_a_folder(
     archived = ["archive", "--prefix=calculator-1.0/", "-o", str(archive), "HEAD"]
     subprocess.run([*git, *archived], check=True)
     for given in (f"file://{source}", str(archive)):
-        done = sentient("fix", given, "--json")
-        assert json.loads(done.stdout)["patch"] == CALCULATOR_PATCH, done.stderr
+        done = sentient("fix", given, "--jsonl")
+        accepted, *told, ended = map(json.loads, done.stdout.splitlines())
+        assert accepted["event"] == "accepted"
+        assert milestones(told) == CALCULATOR_MILESTONES
+        assert (ended["event"], ended["thread"]) == ("ended", accepted["thread"])
+        assert ended["patch"] == CALCULATOR_PATCH, done.stderr
 
 
 def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> None:

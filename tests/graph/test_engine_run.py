@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from milestones import CALCULATOR_MILESTONES, milestones
 from samples import Repo, tree_of
 
 from nodes.desktops import OWNER
@@ -25,7 +26,13 @@ async def test_engine_wrong_mean_gets_verified_patch_and_leaves_snapshots_only(
 ) -> None:
     source = repo()
     before = tree_of(source)
-    state = await engine_graph.ainvoke({"source": str(source)}, config("engine-mean"))
+    told, state = [], {}
+    async for mode, item in engine_graph.astream(
+        {"source": str(source)}, config("engine-mean"), stream_mode=["custom", "values"]
+    ):
+        state = item if mode == "values" else state
+        told += [item] if mode == "custom" else []
+    assert milestones(told) == CALCULATOR_MILESTONES
     assert state["report"]["status"] == "verified", state["report"]
     assert "diff --git a/calc.py b/calc.py" in patch_of(state)
     assert state["report"]["fixed"] == [

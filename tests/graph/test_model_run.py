@@ -34,7 +34,7 @@ async def test_model_reading_editing_testing_gets_verified_patch(
     script = Script(
         coder=[
             call("read_file", path="calc.py"),
-            call("search", pattern="def mean"),
+            call("shell", command="grep -n 'def mean' calc.py; sleep 1.5"),
             GOOD,
             call("run_tests"),
             DONE,
@@ -68,6 +68,11 @@ async def test_model_reading_editing_testing_gets_verified_patch(
     assert told["coder"] == "".join(answer["calls"][0][1] for answer in script.coder)
     costs = [(e["input_tokens"], e["output_tokens"]) for e in events if e["event"] == "cost"]
     assert costs == [(10, 5)] * 7
+    assert "def mean" in "".join(e["text"] for e in events if e["event"] == "output")
+    ended = {(e["kind"], e["id"]): e["outcome"] for e in events if e["event"] == "test"}
+    assert ended["baseline", "test_calc.py::test_mean_of_two"] == "failed"
+    assert ended["verdict", "test_calc.py::test_mean_of_two"] == "passed"
+    assert len(ended) >= 12
     began = [event["node"] for event in events if event["event"] == "started"]
     assert began == [event["node"] for event in events if event["event"] == "finished"]
     assert events[-2]["event"] == "report"

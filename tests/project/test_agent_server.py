@@ -14,6 +14,7 @@ import pytest
 from desktops import kill_desktops
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
+from milestones import CALCULATOR_MILESTONES, milestones
 from samples import CALC, CALCULATOR, ROOT, Repo
 
 from checkpoints.ledger import Ledger
@@ -151,8 +152,14 @@ async def test_agent_server_runs_the_engineering_graph_and_travels_to_the_files_
     wait = {"interrupt_after": ["act"]}
     async with get_client(url=server) as client:
         thread = (await client.threads.create())["thread_id"]
-        done = await client.runs.wait(thread, "engineering", input={"source": str(repo())})
-        assert "__error__" not in done, done
+        told, done = [], {}
+        async for part in client.runs.stream(
+            thread, "engineering", input={"source": str(repo())}, stream_mode=["custom", "values"]
+        ):
+            assert part.event in ("metadata", "custom", "values"), part
+            told += [part.data] if part.event == "custom" else []
+            done = part.data if part.event == "values" else done
+        assert milestones(told) == CALCULATOR_MILESTONES
         assert done["report"]["status"] == "verified"
         expect_saved(settings, thread)
         stopped_threads.append(thread)

@@ -155,17 +155,21 @@ class Run:
 
 
 class Progress:
-    """Says how far a run is, at most five times a second."""
+    """Says how far a run is, at most five times a second, and which tests ended (50 each time)."""
 
-    def __init__(self):
-        self.last = 0.0
+    def __init__(self, canary):
+        self.last, self.canary, self.told = 0.0, canary or "\0", set()
 
-    def show(self, run):
-        if time.monotonic() - self.last > 0.2:
+    def show(self, run, last=False):
+        if last or time.monotonic() - self.last > 0.2:
             self.last = time.monotonic()
             tests = list(run.tests.values())
             failed = sum(test["outcome"] in ("failed", "error") for test in tests)
             line = {"total": len(run.collected), "done": len(tests), "failed": failed}
+            new = [test for test in tests if test["id"] not in self.told][:50]
+            self.told.update(test["id"] for test in new)
+            ended = [test for test in new if self.canary not in test["id"]]
+            line["ended"] = [[test["id"], test["outcome"], test["seconds"]] for test in ended]
             print(json.dumps(line), flush=True)
 
 
@@ -190,7 +194,7 @@ def run_suite(options):
     """Run until a pytest process ends by itself; return the merged result."""
     started = time.monotonic()
     deadline = started + float(options["suite_timeout_s"])
-    progress, lost, plain_config = Progress(), {}, False
+    progress, lost, plain_config = Progress(options.get("canary")), {}, False
     while True:
         run = Run(options, lost, deadline, plain_config)
         watcher = threading.Thread(target=run.watch)
@@ -198,6 +202,7 @@ def run_suite(options):
         while watcher.is_alive():
             watcher.join(0.2)
             progress.show(run)
+        progress.show(run, last=True)
         casualty = lost_test(run)
         if casualty:
             lost[casualty["id"]] = casualty

@@ -207,6 +207,14 @@ class _Making:
 
     async def _layer(self, base: str, work: Work) -> str | None:
         """A snapshot of `base` with what `work` installs; None, and a trouble, if that fails."""
+        try:
+            return await self._install(base, work)
+        except DesktopGoneError:  # perhaps the base is: then it is made when the node runs again
+            if base:
+                await self._step.record(self._environments.forget, base)
+            raise
+
+    async def _install(self, base: str, work: Work) -> str | None:
         timeout_s = self._step.settings.install_timeout_s
         async with self._step.short_lived(ROLE, base) as desktop:
             await make_environment(desktop)

@@ -69,8 +69,10 @@ def translated(action: str) -> Iterator[None]:
 
 
 def _plain(action: str, error: SandboxException) -> Exception:
-    """A bare SandboxException is either a lost connection or the server's refusal."""
+    """A bare SandboxException: no such snapshot, a lost connection, or the server's refusal."""
     text = str(error)
+    if text.startswith("404:"):
+        return DesktopGoneError(f"cannot {action}: {text}")
     if any(word in text.lower() for word in ("connect", "transport", "stream", "eof", "reset")):
         return DesktopUnreachableError(f"cannot {action}: {text}")
     return EnvironmentFaultError(f"cannot {action}: {text}")

@@ -81,7 +81,7 @@ class StorageError(EnvironmentFaultError):
 
 
 class DesktopGoneError(SentientError):
-    """The server says that this desktop does not exist: it can be rebuilt from its snapshot."""
+    """The server says that this desktop, or the snapshot to make it from, does not exist."""
 
 
 class QuotaError(SentientError):

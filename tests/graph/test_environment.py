@@ -20,7 +20,7 @@ from samples import CALCULATOR, Repo
 from scripted_model import Script, call
 
 from tools.connection import Connection
-from tools.desktop import Desktop
+from tools.desktop import Desktop, delete_snapshot
 from tools.layout import ENVIRONMENT
 from tools.settings import Settings
 
@@ -121,6 +121,8 @@ def shop(repo: Repo, mark: str = "?") -> Path:
         "pyproject.toml": PROJECT,
         "backend.py": backend("shop", "1.0"),
         "src/shop/__init__.py": code,
+        "src/shop/plugin.py": "raise SystemExit('a plugin of the repository was loaded')\n",
+        "entry_points.txt": "[pytest11]\nshop = shop.plugin\n",
         "tests/test_shop.py": TEST,
     }
     return repo(files, name="shop")
@@ -176,6 +178,9 @@ async def test_environment_is_made_once_from_the_base_and_keeps_hostile_builds_i
     changed = (await prepared(graph, shop(repo, mark="."), "environment-changed"))["environment"]
     assert (changed["status"], changed["known"]) == ("ready", False)
     assert changed["layer"] != made["layer"]
+    await delete_snapshot(Connection(settings), changed["layer"])
+    remade = (await prepared(graph, source, "environment-remade"))["environment"]
+    assert (remade["status"], remade["known"]) == ("ready", False)
     assert index.fetched == fetched
 
 

@@ -35,6 +35,8 @@ def build_wheel(folder, config_settings=None, metadata_directory=None, editable=
                     wheel.write(path, str(path.relative_to("src")))
         wheel.writestr(f"{{info}}/METADATA", {metadata!r})
         wheel.writestr(f"{{info}}/WHEEL", {tags!r})
+        if Path("entry_points.txt").exists():
+            wheel.write("entry_points.txt", f"{{info}}/entry_points.txt")
         wheel.writestr(f"{{info}}/RECORD", "")
     return name
 

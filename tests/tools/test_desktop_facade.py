@@ -9,7 +9,7 @@ from graphs import snippet
 from tools.connection import Connection
 from tools.desktop import Desktop, list_desktops
 from tools.e2b_sandbox_tool import E2BSandboxTool
-from tools.errors import DesktopGoneError, EnvironmentFaultError, ToolError
+from tools.errors import DesktopGoneError, ToolError
 from tools.settings import Settings
 
 
@@ -92,7 +92,7 @@ async def test_desktop_snapshot_is_a_separate_copy(connection: Connection) -> No
 
 
 async def test_desktop_unknown_template_is_refused(connection: Connection) -> None:
-    with pytest.raises((EnvironmentFaultError, DesktopGoneError)):
+    with pytest.raises(DesktopGoneError):
         await Desktop.create(template="no-such-template", connection=connection)
 
 

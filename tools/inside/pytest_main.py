@@ -23,10 +23,18 @@ del sys.path[0]
 
 
 def plugin_options():
-    """Name the plugins that are installed, so that none is looked for in the repository."""
+    """Name the plugins that are installed; none is looked for in the repository.
+
+    Nor is one taken from a package that was installed from a folder: that is the repository.
+    """
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     entries = metadata.entry_points(group="pytest11")
-    return [option for entry in entries for option in ("-p", entry.value.split(":")[0])]
+    foreign = [entry for entry in entries if not is_from_folder(entry.dist)]
+    return [option for entry in foreign for option in ("-p", entry.value.split(":")[0])]
+
+
+def is_from_folder(distribution):
+    return '"dir_info"' in (distribution.read_text("direct_url.json") or "")
 
 
 def main():

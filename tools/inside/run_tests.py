@@ -163,13 +163,13 @@ class Progress:
     def show(self, run, last=False):
         if last or time.monotonic() - self.last > 0.2:
             self.last = time.monotonic()
-            tests = list(run.tests.values())
+            tests = [test for test in run.tests.values() if self.canary not in test["id"]]
+            total = sum(self.canary not in test for test in run.collected)
             failed = sum(test["outcome"] in ("failed", "error") for test in tests)
-            line = {"total": len(run.collected), "done": len(tests), "failed": failed}
+            line = {"total": total, "done": len(tests), "failed": failed}
             new = [test for test in tests if test["id"] not in self.told][:50]
             self.told.update(test["id"] for test in new)
-            ended = [test for test in new if self.canary not in test["id"]]
-            line["ended"] = [[test["id"], test["outcome"], test["seconds"]] for test in ended]
+            line["ended"] = [[test["id"], test["outcome"], test["seconds"]] for test in new]
             print(json.dumps(line), flush=True)
 
 

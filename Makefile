@@ -88,5 +88,5 @@ dev: setup       ## LangGraph Studio's server on this machine
 	@$(BIN)/langgraph dev --no-browser
 
 clean:           ## remove everything the targets made
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .langgraph_api .import_linter_cache
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .langgraph_api .import_linter_cache .cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

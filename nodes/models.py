@@ -62,6 +62,7 @@ def make_model(settings: Settings, name: str) -> BaseChatModel | None:
         base_url=settings.openai_base_url,
         api_key=settings.openai_api_key or SecretStr("none"),
         timeout=settings.model_timeout_s,
+        stream_chunk_timeout=None,  # a slow server reads a long prompt; the limit above holds
         stream_usage=True,
         max_retries=0,  # ours are visible, counted and bounded
         max_tokens=settings.answer_tokens,

@@ -19,7 +19,7 @@ from nodes.coder import coder
 from nodes.context import Services, node
 from nodes.deliver import deliver
 from nodes.desktops import ThreadDesktops
-from nodes.models import make_model
+from nodes.model.client import make_model
 from nodes.planner import planner
 from nodes.prepare import prepare
 from nodes.questions import approval, budget, disputed, impossible

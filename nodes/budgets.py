@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from nodes.prices import HOW, NO_PRICE
+from nodes.model.prices import HOW, NO_PRICE
 from nodes.state import NO_USAGE, Budget, Price, State, Usage
 from tools.errors import UsageError
 

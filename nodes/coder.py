@@ -20,14 +20,14 @@ from langchain_core.messages import (
 from pydantic import ValidationError
 
 from nodes import events
-from nodes.answers import CUT, EMPTY, IDLE, refusal, trouble
 from nodes.budgets import BudgetReachedError, seconds_left
 from nodes.context import Step, Update
-from nodes.models import PROMPTS
+from nodes.model.answers import CUT, EMPTY, IDLE, refusal, trouble
+from nodes.model.client import PROMPTS
+from nodes.model.toolcalls import next_decision
 from nodes.plans import in_lines, told
 from nodes.state import Plan, Short, State
 from nodes.testing import engine_arguments
-from nodes.toolcalls import next_decision
 from tools.analysis import MAP_TOKENS, Evidence, failing_test, known_analysis
 from tools.engine import Fix, RepairResult, repair
 from tools.journal import Journal

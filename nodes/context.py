@@ -19,7 +19,7 @@ from checkpoints.lease import Lease, held_lease
 from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
 from nodes.events import Event, Failed, Finished, Question, Restored, Started
-from nodes.meter import Meter
+from nodes.model.meter import Meter
 from nodes.queueing import in_queue
 from nodes.state import State
 from tools.desktop import Desktop

@@ -2,9 +2,9 @@
 
 from nodes import events
 from nodes.context import Step, Update
-from nodes.flakes import findings as flaky_findings
 from nodes.reviews import settled
 from nodes.state import NO_USAGE, Candidate, Finding, Report, State, Verdict
+from nodes.verdict.flakes import findings as flaky_findings
 
 LINES = 10
 """Lines of what could not be installed that are reported."""

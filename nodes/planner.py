@@ -2,12 +2,12 @@
 
 from nodes import events
 from nodes.context import Step, Update
-from nodes.flakes import without_flaky
-from nodes.models import PROMPTS
+from nodes.model.client import PROMPTS
+from nodes.model.structured import Reply, ask_for
 from nodes.plans import NOTES, SUSPECTS, PlanReply, clipped, named_files, planned
 from nodes.state import LISTED_TESTS, Plan, State
-from nodes.structured import Reply, ask_for
 from nodes.testing import BASELINE, baseline_bytes, record_run, run_suite
+from nodes.verdict.flakes import without_flaky
 from tools.analysis import (
     MAP_TOKENS,
     Analysis,

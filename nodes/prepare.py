@@ -7,7 +7,7 @@ from nodes import events
 from nodes.budgets import KINDS, ROLES
 from nodes.context import Step, Update
 from nodes.environment import find_environment, first_desktop
-from nodes.prices import HOW, NO_PRICE, price_of
+from nodes.model.prices import HOW, NO_PRICE, price_of
 from nodes.state import Base, Environment, Price, State
 from tools.errors import UsageError
 from tools.repository import Repository, install_repository

@@ -4,10 +4,10 @@ from langchain_core.language_models import BaseChatModel
 
 from nodes import events
 from nodes.context import Step, Update
-from nodes.models import PROMPTS
+from nodes.model.client import PROMPTS
+from nodes.model.structured import ask_for
 from nodes.reviews import ReviewReply, located, numbered, only_model_objects, review_in_words
 from nodes.state import Contested, Finding, State
-from nodes.structured import ask_for
 
 
 async def reviewer(state: State, step: Step) -> Update:

@@ -11,16 +11,16 @@ from contextlib import suppress
 
 from nodes import events
 from nodes.context import Step, Update
-from nodes.flakes import findings as flaky_findings
-from nodes.flakes import flaky_tests
 from nodes.gates import objections
 from nodes.gates.patch_text import Review, make_review, test_files
 from nodes.gates.untested import changed_statements, lines_of, untested_lines
-from nodes.judging import judge
-from nodes.mutants import surviving_mutants
-from nodes.pristine import Pristine
 from nodes.state import Candidate, Finding, State, Verdict
 from nodes.testing import known_baseline
+from nodes.verdict.flakes import findings as flaky_findings
+from nodes.verdict.flakes import flaky_tests
+from nodes.verdict.judging import judge
+from nodes.verdict.mutants import surviving_mutants
+from nodes.verdict.pristine import Pristine
 from tools.desktop import Desktop
 from tools.errors import ToolError
 from tools.layout import REPO

@@ -10,8 +10,8 @@ from langgraph.types import Command
 from samples import CALCULATOR, Repo
 from scripted_model import Script, call, say
 
-from nodes.answers import CUT, EMPTY, IDLE
 from nodes.events import parse_event
+from nodes.model.answers import CUT, EMPTY, IDLE
 from nodes.state import NO_USAGE
 from tools.errors import ModelError, ModelUnavailableError
 

@@ -7,7 +7,16 @@ import pytest
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from nodes.answers import ARGUMENTS_LIMIT, CALLS, CUT, EMPTY, TEXT_LIMIT, kept, refusal, trouble
+from nodes.model.answers import (
+    ARGUMENTS_LIMIT,
+    CALLS,
+    CUT,
+    EMPTY,
+    TEXT_LIMIT,
+    kept,
+    refusal,
+    trouble,
+)
 
 
 def calling(*calls: dict[str, Any]) -> AIMessage:

@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from nodes.budgets import BudgetReachedError, answer_room, limits, reached
-from nodes.meter import MOST, Meter, request_tokens
-from nodes.prices import cost_of, price_of
+from nodes.model.meter import MOST, Meter, request_tokens
+from nodes.model.prices import cost_of, price_of
 from nodes.state import NO_USAGE, Price, Usage, add_roles, add_usage
 from sentient.options import role_bounds
 from tools.errors import ModelUnavailableError, UsageError

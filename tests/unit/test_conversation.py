@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
 
-from nodes.conversation import BLOCK, bounded, tokens
+from nodes.model.conversation import BLOCK, bounded, tokens
 
 
 def exchange(number: int, size: int, argument: int = 10) -> list[AnyMessage]:

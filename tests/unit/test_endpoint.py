@@ -9,7 +9,7 @@ import pytest
 from langchain_openai.chat_models.base import OpenAIRateLimitError
 from tenacity import Future, RetryCallState
 
-from nodes.endpoint import as_model_error, retry_after, wait_s
+from nodes.model.endpoint import as_model_error, retry_after, wait_s
 from tools.errors import ModelError, ModelRequestError, ModelUnavailableError
 
 

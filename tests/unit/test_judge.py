@@ -1,6 +1,6 @@
 """The verdict is a pure comparison of three test runs."""
 
-from nodes.judging import doubtful, judge
+from nodes.verdict.judging import doubtful, judge
 from tools.results import Outcome, TestRun
 
 

@@ -12,8 +12,8 @@ from langchain_core.messages.tool import tool_call_chunk
 from scripted_model import Script, call, say, scripted_model
 from scripted_stream import Streaming
 
-from nodes.models import make_model
-from nodes.streaming import answer_of, joined
+from nodes.model.client import make_model
+from nodes.model.streaming import answer_of, joined
 from tools.settings import Settings
 from tools.sink import Sink
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from scripted_model import call, say
 
 from nodes.context import Step
+from nodes.model.structured import FORMS, Reply, ask_for, objects_in, read_answer
 from nodes.state import State
-from nodes.structured import FORMS, Reply, ask_for, objects_in, read_answer
 from tools.errors import ModelRequestError
 
 GOOD = '{"word": "yes", "numbers": [1]}'

@@ -20,8 +20,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from scripted_model import call, say
 
 from nodes.context import Step
+from nodes.model.toolcalls import calls_in, next_decision, with_calls_in_text
 from nodes.state import State
-from nodes.toolcalls import calls_in, next_decision, with_calls_in_text
 from tools.errors import ModelRequestError
 
 CALL = {"path": "a.py"}

@@ -12,7 +12,7 @@ from typing import Any
 
 from scripted_model import Answer
 
-from nodes.models import make_model
+from nodes.model.client import make_model
 from nodes.state import Input
 from sentient.cleanup.forgetting import forget
 from sentient.runs import Runs

@@ -16,10 +16,10 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import BaseModel, ValidationError
 
-from nodes.answers import refusal
 from nodes.budgets import BudgetReachedError
 from nodes.context import Step
-from nodes.models import ask
+from nodes.model.answers import refusal
+from nodes.model.client import ask
 from nodes.state import NO_USAGE, State, Usage, add_usage
 from tools.errors import ModelRequestError
 

@@ -8,10 +8,10 @@ broken.
 from collections.abc import Sequence
 
 from nodes.context import Step
-from nodes.judging import doubtful
-from nodes.pristine import Pristine
 from nodes.state import Finding, State
 from nodes.testing import record_run, run_suite
+from nodes.verdict.judging import doubtful
+from nodes.verdict.pristine import Pristine
 from tools.desktop import Desktop
 from tools.errors import NoResultError
 from tools.results import TestRun

@@ -21,11 +21,11 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from nodes.answers import kept_calls
 from nodes.context import Step
-from nodes.conversation import bounded, tokens
-from nodes.models import ask
-from nodes.structured import objects_in, spoken
+from nodes.model.answers import kept_calls
+from nodes.model.client import ask
+from nodes.model.conversation import bounded, tokens
+from nodes.model.structured import objects_in, spoken
 from tools.errors import ModelRequestError
 from tools.toolbox import TOOLS, tool_schemas
 

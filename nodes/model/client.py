@@ -19,12 +19,12 @@ from tenacity import (
 )
 
 from nodes import events
-from nodes.answers import kept
 from nodes.context import Step
-from nodes.endpoint import TRIES, as_model_error, wait_s
-from nodes.meter import request_tokens
+from nodes.model.answers import kept
+from nodes.model.endpoint import TRIES, as_model_error, wait_s
+from nodes.model.meter import request_tokens
+from nodes.model.streaming import answer_of
 from nodes.state import Usage
-from nodes.streaming import answer_of
 from tools.errors import ModelUnavailableError, UsageError
 from tools.settings import NO_MODEL, Settings
 

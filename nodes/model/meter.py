@@ -10,7 +10,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable, RunnableBinding
 
 from nodes.budgets import BudgetReachedError, answer_room, limits
-from nodes.prices import cost_of
+from nodes.model.prices import cost_of
 from nodes.state import NO_USAGE, State, Usage, add_roles, add_usage
 from tools.errors import ModelUnavailableError, UsageError
 

@@ -7,8 +7,8 @@ from itertools import islice, zip_longest
 
 from nodes.budgets import seconds_left
 from nodes.gates.untested import Spans
-from nodes.pristine import Pristine
 from nodes.state import Finding
+from nodes.verdict.pristine import Pristine
 from tools.desktop import Desktop
 from tools.errors import ToolError
 from tools.layout import REPO

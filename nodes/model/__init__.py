@@ -1,0 +1,1 @@
+"""Models: asked in forms that their endpoint takes, counted, waited for, bounded."""

@@ -86,7 +86,7 @@ def test_fix_url_that_cannot_be_cloned_is_usage(sentient: Run, tmp_path: Path) -
 
 
 def test_fix_other_test_runner_is_usage(sentient: Run, repo: Repo) -> None:
-    expect(sentient("fix", str(repo()), "--tests", "make test"), 2, "not a pytest command")
+    expect(sentient("fix", str(repo()), "--tests", "make test"), 2, "not a command of a runner")
 
 
 def test_fix_broken_archive_is_usage(sentient: Run, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_fix_model_without_key_is_usage(sentient: Run, repo: Repo) -> None:
 
 
 def test_fix_unreachable_model_endpoint_is_environment(sentient: Run, repo: Repo) -> None:
-    env = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    env = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "SENTIENT_MODEL_PATIENCE_S": "1"}
     result = sentient("fix", str(repo()), "--model", "m", env=env)
     expect(result, 4, "cannot reach the model endpoint", "OPENAI_BASE_URL")
     expect_nothing_left(sentient)

@@ -136,12 +136,19 @@ async def _run(world: World, thread: str) -> dict[str, Any]:
         "kind": ending.kind,
         "status": row.get("status"),
         "patch": runs.ledger.patch(str(report.get("patch", ""))) or "",
-        "report": {name: value for name, value in report.items() if name != "seconds"},
+        "report": _timeless(report),
         "conversation": _digest(ending.state.get("messages", [])),
         "outcomes": sorted([o["kind"], o["attempt"], o["test"], o["outcome"]]
                            for o in runs.ledger.test_history(thread)),
         "desktops": [item async for item in list_desktops(Connection(world.settings), metadata)],
     }  # fmt: skip
+
+
+def _timeless(report: Any) -> Any:
+    """A report without what took how long."""
+    if not isinstance(report, dict):
+        return report
+    return {name: _timeless(value) for name, value in report.items() if name != "seconds"}
 
 
 def _digest(messages: list[Any]) -> str:

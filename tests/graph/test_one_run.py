@@ -16,6 +16,7 @@ from samples import Repo
 from checkpoints.lease import ThreadBusyError, is_leased, thread_lease
 from graphs.durable import DURABILITY, DurableGraph
 from tools.errors import UsageError
+from tools.sink import Sink
 
 CONFIG: RunnableConfig = {"configurable": {"thread_id": "t"}}
 
@@ -35,7 +36,9 @@ class Gate:
         builder.add_edge(START, "first").add_edge("first", "second")
         compiled = builder.compile(checkpointer=InMemorySaver(), name="gate")
         self.leases = leases
-        self.graph = DurableGraph(leases=leases, **vars(compiled)).with_config(tags=["copied"])
+        self.graph = DurableGraph(leases=leases, sink=Sink({}), **vars(compiled)).with_config(
+            tags=["copied"]
+        )
 
     async def first(self, _: Log, config: RunnableConfig) -> Log:
         return {"log": [config["configurable"][DURABILITY]]}

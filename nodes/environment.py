@@ -5,6 +5,7 @@ what comes from indexes is kept by the requirements, the package itself by all o
 Both are made in desktops that no model touched, from the source as it was given.
 """
 
+import asyncio
 import hashlib
 import json
 import time
@@ -53,10 +54,11 @@ async def find_environment(state: State, step: Step, packed: Packed, scratch: Pa
     if command == OFF:
         return _made("off")
     begun = time.monotonic()
-    indexes = await step.record(configured_indexes, step.settings)
+    # not through the sink, which would take the passwords out of the addresses
+    indexes = await asyncio.to_thread(configured_indexes, step.settings)
     if not indexes:
         raise UsageError("no package index is configured that is a web server")
-    registry = await step.record(configured_registry, step.settings)
+    registry = await asyncio.to_thread(configured_registry, step.settings)
     making = _Making(step, packed, scratch, command, indexes, registry)
     environment = await making.find() or await making.make()
     environment["seconds"] = round(time.monotonic() - begun, 3)

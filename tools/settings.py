@@ -145,8 +145,9 @@ class Settings(BaseSettings):
     pip_config_file: str = Field(default="", validation_alias="PIP_CONFIG_FILE")
     uv_no_config: bool = Field(default=False, validation_alias="UV_NO_CONFIG")
     netrc: str = Field(default="~/.netrc", validation_alias="NETRC")
-    npm_registry: str = Field(
-        default="", validation_alias=AliasChoices("NPM_CONFIG_REGISTRY", "npm_config_registry")
+    npm_registry: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("NPM_CONFIG_REGISTRY", "npm_config_registry"),
     )
     npm_config_file: str = Field(
         default="~/.npmrc",

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from package_index import PASSWORD, USER, PackageIndex, package_index, wheel
+from pydantic import SecretStr
 
 from tools.environment.indexes import Index, basic, configured_indexes, configured_registry, shown
 from tools.environment.pages import JSON, PageError, read_page
 from tools.environment.service import PackageService
+from tools.errors import UsageError
 from tools.settings import Settings
 
 REGISTRY = Index("https://registry.test/")
@@ -154,6 +156,9 @@ def test_indexes_environment_counts_more_than_uv_than_pip(
     npmrc.write_text("registry=https://npm.test/own\n//npm.test/own/:_authToken=t0ken\n")
     settings = settings.model_copy(update={"npm_config_file": str(npmrc)})
     assert configured_registry(settings) == Index("https://npm.test/own/", "Bearer t0ken")
+    broken = settings.model_copy(update={"npm_registry": SecretStr("[secret:INDEX]")})
+    with pytest.raises(UsageError, match="no address of a web server"):
+        configured_registry(broken)
     monkeypatch.setenv("PIP_INDEX_URL", "http://[::1]:8080/env")
     monkeypatch.setenv("UV_INDEX", "corp=https://corp.test/")
     assert shown(configured_indexes(Settings(home=tmp_path))) == (

@@ -109,7 +109,7 @@ def settings(settings: Settings, index: PackageIndex) -> Settings:
     given = {
         "install": True, "index_url": SecretStr(index.url_with_password), "netrc": "/dev/null",
         "pip_config_file": "/dev/null", "uv_no_config": True, "npm_config_file": "/dev/null",
-        "npm_registry": index.url_with_password,
+        "npm_registry": SecretStr(index.url_with_password),
     }  # fmt: skip
     return settings.model_copy(update=given)
 

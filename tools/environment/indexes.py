@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tools.environment.tables import entries, toml, words
+from tools.errors import UsageError
 from tools.settings import Settings
 
 PYPI = "https://pypi.org/simple/"
@@ -127,11 +128,19 @@ def basic(user: str, password: str) -> str:
 
 
 def configured_registry(settings: Settings) -> Index:
-    """The user's npm registry, with its token if there is one. Blocking."""
+    """The user's npm registry, with its token if there is one. Blocking.
+
+    Raises:
+        UsageError: one is given that is no web server: the public one may have other packages.
+    """
     lines = (line.partition("=") for line in _text(settings.npm_config_file).splitlines())
     known = {name.strip(): value.strip().strip("\"'") for name, _, value in lines}
-    given = settings.npm_registry or known.get("registry", "") or NPM
-    index = _index(given, None) or Index(NPM)
+    given = settings.npm_registry.get_secret_value() or known.get("registry", "") or NPM
+    index = _index(given, None)
+    if index is None:
+        raise UsageError(
+            "npm's registry is no address of a web server", hint="see `npm config get registry`"
+        )
     place = index.url.partition(":")[2]
     for name, scheme in (("_authToken", "Bearer"), ("_auth", "Basic")):
         if value := known.get(f"{place}:{name}") or known.get(f"{place.rstrip('/')}:{name}"):

@@ -18,7 +18,7 @@ This needs nothing but files, metadata and snapshots of the official SDK, so it 
 import re
 import secrets
 from collections.abc import Callable
-from typing import Generic, Protocol, TypedDict, TypeVar
+from typing import Any, Generic, NotRequired, Protocol, TypedDict, TypeVar
 
 from checkpoints.lease import Lease, ThreadBusyError
 
@@ -34,11 +34,19 @@ itself, and the whole repository is not to be looked at after every step.
 
 
 class DesktopRef(TypedDict):
-    """A desktop as a checkpoint names it; all three are plain strings."""
+    """A desktop as a checkpoint names it; plain strings."""
 
     id: str
     snapshot: str
     head: str
+    line: NotRequired[str]
+    """The line of work that made it, where a thread has several; another line forks from it."""
+
+
+def kept_by(lease: Lease, line: str) -> dict[str, Any]:
+    """What a line of a thread's work keeps from node to node; lines go on side by side."""
+    kept: dict[str, Any] = lease.kept.setdefault(f"line {line}", {}) if line else lease.kept
+    return kept
 
 
 class BoundDesktop(Protocol):
@@ -105,9 +113,12 @@ class Binding(Generic[D]):
         lease: Lease,
         ref: DesktopRef | None,
         on_restore: Callable[[str], None] = lambda _: None,
+        line: str = "",
     ) -> None:
         self._desktops, self._lease, self._ref = desktops, lease, ref
-        self._on_restore = on_restore
+        self._on_restore, self._line = on_restore, line
+        self.kept = kept_by(lease, line)
+        """What this line of the run keeps from node to node."""
         self._desktop: D | None = None
         self.template = ""
         """What a desktop that no checkpoint names yet is made from: a snapshot, unless empty."""
@@ -125,18 +136,18 @@ class Binding(Generic[D]):
         if self._desktop is None:
             self.mark = f"{self._started(work)}.{self._lease.token}.{secrets.token_hex(4)}"
             desktop = None
-            if not self._lease.kept.pop(FIRST, False):
+            if not self.kept.pop(FIRST, False):
                 desktop = await self._continue() or await self._attach(work if journal else None)
             if desktop is None:
                 desktop = await self._restore()
-            self._lease.kept[KEPT] = self._desktop = desktop
+            self.kept[KEPT] = self._desktop = desktop
         return self._desktop
 
     async def restart(self, reason: str) -> D:
         """Give up what was done since the checkpoint: a desktop with its files, and no other."""
         self._on_restore(reason)
         self.adopted = False
-        self._lease.kept[KEPT] = self._desktop = await self._restore()
+        self.kept[KEPT] = self._desktop = await self._restore()
         return self._desktop
 
     def _started(self, work: str) -> str:
@@ -144,7 +155,7 @@ class Binding(Generic[D]):
 
     async def _continue(self) -> D | None:
         """The desktop as this run's last node left it, without asking for it again."""
-        kept: D | None = self._lease.kept.get(KEPT)
+        kept: D | None = self.kept.get(KEPT)
         if kept is None or self._ref is None or kept.id != self._ref["id"]:
             return None
         try:
@@ -154,8 +165,8 @@ class Binding(Generic[D]):
         return kept if turned else None
 
     async def _attach(self, adopt: str | None) -> D | None:
-        if self._ref is None:
-            return None
+        if self._ref is None or self._ref.get("line", "") != self._line:
+            return None  # another line's desktop is not touched: its files are taken from there
         desktop = await self._desktops.find(self._ref["id"], self._lease.thread)
         if desktop is None:
             self._on_restore("the desktop is gone")
@@ -180,13 +191,13 @@ class Binding(Generic[D]):
 
     async def _restore(self) -> D:
         ref, lease = self._ref, self._lease
-        if KEPT in lease.kept and await self._is_lost_to_another_run():
+        if KEPT in self.kept and await self._is_lost_to_another_run():
             raise self._taken_over()
         desktop = await self._desktops.create(
             lease.thread, ref["snapshot"] if ref else self.template, lease
         )
         if ref is None:
-            lease.kept[FIRST] = True
+            self.kept[FIRST] = True
         if ref is None or not await self._desktops.turn(desktop, ref["head"], self.mark):
             await self._desktops.put(desktop, self.mark)
         return desktop
@@ -211,7 +222,9 @@ class Binding(Generic[D]):
             await self.confirm()
             if not await self._turn_into(self._desktop, head):
                 raise self._taken_over()
-        return DesktopRef(id=self._desktop.id, snapshot=await self._desktop.snapshot(), head=head)
+        snapshot = await self._desktop.snapshot()
+        ref = DesktopRef(id=self._desktop.id, snapshot=snapshot, head=head)
+        return {**ref, "line": self._line} if self._line else ref
 
     async def _turn_into(self, desktop: D, head: str) -> bool:
         """Whether the mark is `head` now; a lost answer to our own rename is asked for again."""

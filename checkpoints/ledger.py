@@ -6,7 +6,7 @@ the same rows. Open it with sqlite-utils or datasette (`docs/ledger.md`); nothin
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +103,20 @@ class Ledger:
         seconds: float | None = None,
         patch: str = "",
         snapshot: str = "",
+        candidate: int = 0,
     ) -> str:
         """Record one run of the suite with every test in it; the same run twice is one row.
 
         `kind` is baseline, verdict, masked, again or alone; `tests` have id, outcome, seconds and
-        message. It ran on the files of `snapshot` with `patch` (a saved one's SHA-256) applied.
-        Returns its key.
+        message. It ran on the files of `snapshot` with `patch` (a saved one's SHA-256) applied,
+        for one of several candidates unless that is 0. Returns its key.
         """
-        run = "/".join([thread_id, kind, str(attempt), *([patch[:12]] if patch else [])])
+        place = _place(candidate, attempt)
+        run = "/".join([thread_id, kind, place, *([patch[:12]] if patch else [])])
         row = {
             "id": run, "thread": thread_id, "kind": kind, "attempt": attempt, "at": now(),
             "snapshot": snapshot or None, "patch": patch or None, "seconds": seconds,
+            "candidate": candidate or None,
         }  # fmt: skip
         with self._file.writing() as database:
             _ensure_thread(database, thread_id)
@@ -132,34 +135,37 @@ class Ledger:
         self,
         thread_id: str,
         attempt: int,
+        verdict: Mapping[str, Any],
         *,
-        passed: bool,
-        reasons: Sequence[str],
-        patch: str,
-        run: str,
         baseline: str,
-        files: Iterable[Row],
         snapshot: str,
+        candidate: int = 0,
     ) -> str:
         """Record what an attempt came to; the same attempt with the same patch is one row.
 
-        `run` and `baseline` are keys of test runs, `run` empty for a patch that was refused
-        without one; `snapshot` holds the coder's files. Returns its key.
+        Of the verdict `passed`, `reasons`, `patch`, `files` and `run` are kept, which is empty for
+        a patch that was refused without one; it and `baseline` are keys of test runs; `snapshot`
+        holds the coder's files. Returns its key.
         """
-        key = f"{thread_id}/{attempt}/{patch[:12]}"
+        patch, run = str(verdict["patch"]), str(verdict["run"])
+        key = f"{thread_id}/{_place(candidate, attempt)}/{patch[:12]}"
         with self._file.writing() as database:
             _ensure_thread(database, thread_id)
             row = {
-                "id": key, "thread": thread_id, "attempt": attempt, "passed": int(passed),
-                "reasons": json.dumps(list(reasons)), "patch": patch or None, "run": run or None,
+                "id": key, "thread": thread_id, "attempt": attempt,
+                "passed": int(verdict["passed"]),
+                "reasons": json.dumps(list(verdict["reasons"])), "patch": patch or None,
+                "run": run or None,
                 "failing_before": _failing(database, baseline),
                 "failing_after": _failing(database, run),
-                "snapshot": snapshot or None, "at": now(),
+                "snapshot": snapshot or None, "at": now(), "candidate": candidate or None,
             }  # fmt: skip
             database.table("verdicts").upsert(row, pk="id")
             database.table("changes").delete_where("verdict = ?", [key])
             database.table("changes").insert_all(
-                [{**file, "verdict": key} for file in files], pk=("verdict", "path"), replace=True
+                [{**file, "verdict": key} for file in verdict["files"]],
+                pk=("verdict", "path"),
+                replace=True,
             )
         return key
 
@@ -174,15 +180,17 @@ class Ledger:
         input_tokens: int | None,
         output_tokens: int | None,
         usd: float | None = None,
+        candidate: int = 0,
     ) -> None:
         """Record one answer of a model; `call` is the answer's id, `usd` None without a price.
 
         A node that asks again after a crash gets, and pays for, another answer: another row.
         """
         row = {
-            "id": f"{thread_id}/{node}/{attempt}/{call}", "thread": thread_id, "node": node,
-            "attempt": attempt, "call": call, "model": model, "input_tokens": input_tokens,
-            "output_tokens": output_tokens, "usd": usd, "at": now(),
+            "id": f"{thread_id}/{node}/{_place(candidate, attempt)}/{call}", "thread": thread_id,
+            "node": node, "attempt": attempt, "call": call, "model": model,
+            "input_tokens": input_tokens, "output_tokens": output_tokens, "usd": usd, "at": now(),
+            "candidate": candidate or None,
         }  # fmt: skip
         with self._file.writing() as database:
             _ensure_thread(database, thread_id)
@@ -213,6 +221,11 @@ class Ledger:
         with self._file.writing() as database:
             for sha256 in hashes:
                 database.execute(f"delete {_UNUSED} and sha256 = ?", [sha256])
+
+
+def _place(candidate: int, attempt: int) -> str:
+    """The part of a key that says whose attempt it was."""
+    return f"{candidate}.{attempt}" if candidate else str(attempt)
 
 
 def _ensure_thread(database: Database, thread_id: str) -> None:

@@ -117,6 +117,34 @@ CREATE TABLE environments (
 ) WITHOUT ROWID
 """
 
+CANDIDATES = """
+ALTER TABLE test_runs ADD COLUMN candidate INTEGER;
+ALTER TABLE verdicts ADD COLUMN candidate INTEGER;
+ALTER TABLE costs ADD COLUMN candidate INTEGER;
+DROP VIEW test_history;
+CREATE VIEW test_history AS
+SELECT outcomes.id AS test, test_runs.thread, test_runs.kind, test_runs.attempt,
+    outcomes.outcome, outcomes.seconds, test_runs.snapshot, test_runs.patch, test_runs.at,
+    outcomes.message, outcomes.run, threads.source, test_runs.candidate
+FROM outcomes
+JOIN test_runs ON test_runs.id = outcomes.run
+JOIN threads ON threads.id = test_runs.thread
+ORDER BY test_runs.at, outcomes.run, outcomes.id;
+DROP VIEW attempt_changes;
+CREATE VIEW attempt_changes AS
+SELECT verdicts.thread, verdicts.attempt,
+    (SELECT json_group_array(path) FROM changes WHERE verdict = verdicts.id) AS files,
+    (SELECT sum(added) FROM changes WHERE verdict = verdicts.id) AS lines_added,
+    (SELECT sum(removed) FROM changes WHERE verdict = verdicts.id) AS lines_removed,
+    verdicts.failing_before, verdicts.failing_after,
+    CASE WHEN verdicts.passed THEN 'passed' WHEN verdicts.run IS NULL THEN 'refused'
+        ELSE 'failed' END AS verdict,
+    verdicts.reasons, verdicts.snapshot, verdicts.patch, verdicts.at, verdicts.candidate
+FROM verdicts
+ORDER BY verdicts.at, verdicts.id
+"""
+"""Which of several candidates a run, a verdict or a cost is of; NULL where there is one."""
+
 WITHOUT_VERSION = """
 CREATE TABLE IF NOT EXISTS threads (
     id TEXT PRIMARY KEY, source TEXT, task TEXT, input TEXT, status TEXT, detail TEXT,
@@ -181,11 +209,16 @@ def _environments(connection: sqlite3.Connection) -> None:
     _execute(connection, ENVIRONMENTS)
 
 
+def _candidates(connection: sqlite3.Connection) -> None:
+    _execute(connection, CANDIDATES)
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_version,
     _savers,
     _facts,
     _environments,
+    _candidates,
 )
 """The one at index n leads from version n to n + 1; none may change once released."""
 

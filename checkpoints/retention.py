@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.types import Send
 
 from checkpoints.inventory import Inventory
 from checkpoints.lease import ThreadBusyError, thread_lease
@@ -39,6 +40,8 @@ def strings_in(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from strings_in(item)
+    elif isinstance(value, Send):
+        yield from strings_in(value.arg)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
             yield from strings_in(item)

@@ -21,7 +21,13 @@ class FoundDesktop:
     id: str
     thread: str
     role: str
-    """`work`, or what it serves while one step lasts: `verdict`, `environment`."""
+    """`work`, or what it serves while one step lasts: `verdict`, `environment`; and `-N` in the
+    N-th of several lines of work."""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether it holds work that a resumed run goes on with."""
+        return self.role.partition("-")[0] == "work"
 
 
 class DesktopServer(Protocol):
@@ -139,7 +145,7 @@ async def _dead(desktops: Sequence[FoundDesktop], threads: Threads) -> list[Foun
     state = await threads.state(desktops[0].thread)
     if state.is_unknown or state.finished:
         return list(desktops)
-    return [desktop for desktop in desktops if desktop.role != "work"]
+    return [desktop for desktop in desktops if not desktop.is_working]
 
 
 async def _record(inventory: Inventory, server: DesktopServer, desktop: FoundDesktop) -> None:

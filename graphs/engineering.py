@@ -1,6 +1,7 @@
 """The engineering graph: prepare, planner, coder ⇄ act, tester, reviewer, deliver.
 
 Where a person may be asked there is a node of its own: approval, impossible, budget, disputed.
+Several candidates are worked out between spread and choose.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from langgraph.types import RetryPolicy
 
 from checkpoints.ledger import Ledger
 from graphs import routing
+from graphs.candidates import candidate_node
 from graphs.durable import DurableGraph
 from nodes.act import act
+from nodes.choose import choose, spread
 from nodes.coder import coder
 from nodes.context import Services, node
 from nodes.deliver import deliver
@@ -64,14 +67,18 @@ def make_graph(
     settings = settings or Settings()
     services = make_services(settings, model)
     builder = StateGraph(State, input_schema=Input)
-    for role in (prepare, planner, coder, act, tester, reviewer, deliver):
+    for role in (prepare, planner, spread, choose, coder, act, tester, reviewer, deliver):
         builder.add_node(role.__name__, node(services, role), retry_policy=LOST_DESKTOP)
+    builder.add_node("candidate", candidate_node(services, LOST_DESKTOP))
     for question in (approval, impossible, budget, disputed):
         builder.add_node(question.__name__, node(services, question))
     builder.add_edge(START, "prepare")
     builder.add_edge("prepare", "planner")
     builder.add_conditional_edges("planner", routing.after_planner)
     builder.add_conditional_edges("approval", routing.after_approval)
+    builder.add_conditional_edges("spread", routing.to_candidates, ["candidate"])
+    builder.add_edge("candidate", "choose")
+    builder.add_conditional_edges("choose", routing.after_choose)
     builder.add_conditional_edges("coder", routing.after_coder)
     builder.add_conditional_edges("act", routing.after_act)
     builder.add_conditional_edges("tester", routing.after_tester)

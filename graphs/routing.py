@@ -1,15 +1,22 @@
 """Where a run goes next: pure functions from the state to a node's name."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from langchain_core.messages import AIMessage
+from langgraph.graph import END
+from langgraph.types import Send
 
 from nodes.budgets import reached
+from nodes.candidates import begun
 from nodes.reviews import SEND_BACKS, only_model_objects
 from nodes.state import State
 
-Decision = Literal["coder", "budget"]
-"""The coder decides; whether it may, where something is used up, is a question of its own."""
+Decision = Literal["coder", "budget", "spread"]
+"""The coder decides, or several do; whether it may, where something is used up, is asked first."""
+
+INNER = ("coder", "act", "tester", END)
+"""Where a candidate goes next, who asks nobody and reviews nothing."""
 
 
 def after_planner(state: State) -> Literal["approval", "impossible"]:
@@ -73,8 +80,45 @@ def after_budget(state: State) -> Literal[Decision, "tester", "deliver"]:
     if not state["gave_up"]:
         return _decision(state)
     has_time = state.get("spent", "") in {"tokens", "usd"}
-    in_hand = state["steps"] and not state["handed_in"] and has_time
-    return "tester" if in_hand else "deliver"
+    return "tester" if _in_hand(state) and has_time else "deliver"
+
+
+def to_candidates(state: State) -> list[Send]:
+    """Each gets the state as it is, and its number."""
+    return [Send("candidate", begun(state, number + 1)) for number in range(state["candidates"])]
+
+
+def after_choose(state: State) -> Literal[Decision, "impossible", "reviewer", "deliver"]:
+    """As after the tester or the coder whose work was chosen."""
+    if state["gave_up"]:
+        return "impossible"
+    return after_tester(state) if "verdict" in state else _decision(state)
+
+
+def within(route: Callable[[State], str]) -> Callable[[State], str]:
+    """The same way for a candidate: it ends where anybody else comes next.
+
+    Work in hand gets a verdict when tokens or dollars are used up.
+    """
+
+    def routed(state: State) -> str:
+        to = route(state)
+        limit = reached(state) if to == "budget" else None
+        if limit and limit.kind in {"tokens", "usd"} and _in_hand(state):
+            return "tester"
+        return to if to in INNER else END
+
+    return routed
+
+
+def after_trial(state: State) -> str:
+    """After a candidate's tester: another attempt while any is left, unless nothing objects."""
+    accepted = state["verdict"]["passed"] and not _blocked(state)
+    return "coder" if not accepted and _again(state) == "coder" else END
+
+
+def _in_hand(state: State) -> bool:
+    return bool(state["steps"]) and not state["handed_in"]
 
 
 def _again(state: State) -> Literal[Decision, "deliver"]:
@@ -82,4 +126,7 @@ def _again(state: State) -> Literal[Decision, "deliver"]:
 
 
 def _decision(state: State) -> Decision:
-    return "budget" if reached(state) else "coder"
+    if reached(state):
+        return "budget"
+    several = state.get("candidates", 1) > 1 and not state.get("results")
+    return "spread" if several and not state["attempt"] else "coder"

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from nodes import events
 from nodes.budgets import BudgetReachedError, seconds_left
+from nodes.candidates import APPROACHES
 from nodes.context import Step, Update
 from nodes.model.answers import CUT, EMPTY, IDLE, refusal, trouble
 from nodes.model.client import PROMPTS
@@ -78,19 +79,28 @@ async def _think(state: State, step: Step, model: BaseChatModel) -> Update:
 
 async def _opening(state: State, step: Step) -> list[BaseMessage]:
     """The first message of an attempt: the whole task, or what was wrong with the last attempt."""
-    if state["attempt"] > 1:
+    if state["attempt"] > 1 and state.get("messages"):
         return [HumanMessage(_objections(state))]
     plan = state["plan"]
     targets = "\n".join(plan["targets"][:50]) or "none"
-    return [
+    opening: list[BaseMessage] = [
         *(RemoveMessage(id=str(message.id)) for message in state.get("messages", [])),
         HumanMessage(
             f"Goal: {plan['goal']}\n\nPlanner's notes:\n{plan['notes'] or 'none'}\n\n"
             f"{_steps(plan)}Failing tests:\n{targets}\n"
             f"The tests are run by: {state.get('tests') or 'pytest'}\n\n"
-            f"Repository map, likeliest files first:\n{await step.record(_map, state, step)}"
+            f"{_preferred(state)}Repository map, likeliest files first:\n"
+            f"{await step.record(_map, state, step)}"
         ),
     ]
+    if state["attempt"] > 1:  # another candidate's work, which this conversation has not seen
+        opening.append(HumanMessage(f"Your desktop holds a patch already. {_objections(state)}"))
+    return opening
+
+
+def _preferred(state: State) -> str:
+    approach = APPROACHES[max(0, state.get("candidate", 0) - 1)]
+    return f"Of several ways, prefer this: {approach}.\n\n" if approach else ""
 
 
 def _steps(plan: Plan) -> str:

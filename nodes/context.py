@@ -64,12 +64,16 @@ class Step:
         self._exits = AsyncExitStack()
         self.is_saved = True
         """Whether checkpoints are kept; a run without them can never be taken up again."""
+        self.candidate = state.get("candidate", 0)
+        """Which of several candidates this step works on; 0 where there is one line of work."""
         self._attempt, self._changed = state.get("attempt", 0), state.get("changed")
         self._secrets = state.get("secrets", [])
         self._desktop: Desktop | None = None
         self._lease = held_lease(services.settings.leases, thread) or Lease.alone(thread)
+        line = str(self.candidate) if self.candidate else ""
+        self._desktops = services.desktops.of_line(line)
         self._binding: Binding[Desktop] = Binding(
-            services.desktops, self._lease, state.get("desktop"), self._restored
+            self._desktops, self._lease, state.get("desktop"), self._restored, line
         )
 
     @property
@@ -152,7 +156,7 @@ class Step:
     @asynccontextmanager
     async def short_lived(self, role: str, snapshot: str = "") -> AsyncIterator[Desktop]:
         """A desktop beside the thread's, from a snapshot or the template; killed afterwards."""
-        create = partial(self.services.desktops.create_beside, self.thread, snapshot, role)
+        create = partial(self._desktops.create_beside, self.thread, snapshot, role)
         desktop = await self._queued(create)
         async with desktop, desktop.kept_alive():
             yield desktop
@@ -179,7 +183,7 @@ class Step:
 
     def emit(self, event: Event) -> None:
         """Send an event to whoever streams the run (stream mode `custom`)."""
-        told = {"node": self.node, "at": round(time.time(), 3)}
+        told = {"node": self.node, "candidate": self.candidate, "at": round(time.time(), 3)}
         self._write(self.sink.data(event.model_copy(update=told).model_dump()))
 
     async def record(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -207,9 +211,10 @@ class Step:
 
     async def _let_go(self, *, waiting: bool) -> None:
         """The next node asks for the desktop anew; while a person is asked it is paused."""
-        desktop: Desktop | None = self._lease.kept.get(KEPT)
+        kept = self._binding.kept
+        desktop: Desktop | None = kept.get(KEPT)
         if desktop is not None:
-            self._lease.kept[KEPT] = None
+            kept[KEPT] = None
             if waiting:
                 await self.services.desktops.rest(desktop)
 
@@ -255,8 +260,9 @@ def node(services: Services, role: Role) -> Node:
                 update = await step.close(await role(state, step))
         seconds = round(time.monotonic() - begun, 3)
         step.emit(Finished(seconds=seconds))
+        worked = round(seconds + update.get("worked", 0.0), 3)
         return services.sink.data(
-            {**update, **step.meter.update(), "owner": owner, "worked": seconds}
+            {**update, **step.meter.update(), "owner": owner, "worked": worked}
         )
 
     return run

@@ -1,9 +1,10 @@
 """Deliver: the patch and the report; then the desktop is ended."""
 
 from nodes import events
+from nodes.candidates import ranked
 from nodes.context import Step, Update
 from nodes.reviews import settled
-from nodes.state import NO_USAGE, Candidate, Finding, Report, State, Verdict
+from nodes.state import NO_USAGE, Best, Finding, Report, State, Verdict
 from nodes.verdict.flakes import findings as flaky_findings
 
 LINES = 10
@@ -16,7 +17,7 @@ async def deliver(state: State, step: Step) -> Update:
     verdict = state.get("verdict")
     blocking = [finding for finding in state.get("findings", []) if finding["blocking"]]
     verified = bool(verdict and verdict["passed"] and not blocking)
-    shown: Verdict | Candidate | None = verdict if verified else state.get("best")
+    shown: Verdict | Best | None = verdict if verified else state.get("best")
     report = Report(
         status="verified" if verified else "unsolved",
         summary=_summary(state, verified=verified),
@@ -32,6 +33,8 @@ async def deliver(state: State, step: Step) -> Update:
         roles=state.get("roles", {}),
         budget=state.get("spent", ""),
     )
+    if results := state.get("results"):
+        report["candidates"] = ranked(results)
     step.emit(events.Report.model_validate(report))
     await step.record(
         step.services.ledger.save_thread,

@@ -26,13 +26,28 @@ LEASE = "sentient-lease"
 
 
 class ThreadDesktops(Desktops[Desktop]):
-    """The working desktops of threads: one each, found by metadata, so that none is orphaned."""
+    """The working desktops of threads: one each, found by metadata, so that none is orphaned.
+
+    A thread with several lines of work has one for each; `line` is the line's name.
+    """
 
     def __init__(
-        self, connection: Connection, timeout_s: int, home: Path, inventory: Inventory
+        self,
+        connection: Connection,
+        timeout_s: int,
+        home: Path,
+        inventory: Inventory,
+        line: str = "",
     ) -> None:
         self._connection, self._timeout_s = connection, timeout_s
-        self._home, self._inventory = home, inventory
+        self._home, self._inventory, self._line = home, inventory, line
+
+    def of_line(self, line: str) -> "ThreadDesktops":
+        """The same for one line of work."""
+        return ThreadDesktops(self._connection, self._timeout_s, self._home, self._inventory, line)
+
+    def _role(self, role: str) -> str:
+        return f"{role}-{self._line}" if self._line else role
 
     @property
     def lost(self) -> tuple[type[Exception], ...]:
@@ -55,7 +70,7 @@ class ThreadDesktops(Desktops[Desktop]):
 
     async def _working(self, owner: str) -> dict[str, str]:
         """The owner's working desktops, each with the token of the lease that made it."""
-        wanted = {OWNER: owner, ROLE: "work"}
+        wanted = {OWNER: owner, ROLE: self._role("work")}
         found = described_desktops(self._connection, wanted)
         return {desktop: metadata.get(LEASE, "") async for desktop, metadata in found}
 
@@ -65,7 +80,7 @@ class ThreadDesktops(Desktops[Desktop]):
         return any(maker != lease.token for desktop, maker in working.items() if desktop != ref)
 
     async def _kill_others(self, owner: str, keep: str) -> None:
-        await self._kill({OWNER: owner, ROLE: "work"}, "replaced", keep=keep)
+        await self._kill({OWNER: owner, ROLE: self._role("work")}, "replaced", keep=keep)
 
     async def create(self, owner: str, snapshot: str, lease: Lease) -> Desktop:
         """Make the one working desktop and kill any left by a run that died."""
@@ -75,7 +90,8 @@ class ThreadDesktops(Desktops[Desktop]):
 
     async def create_beside(self, owner: str, snapshot: str, role: str) -> Desktop:
         """Make a second, short-lived desktop; at most one of a role for an owner."""
-        await self._kill({OWNER: owner, ROLE: role}, "left by a run that died")
+        wanted = {OWNER: owner, ROLE: self._role(role)}
+        await self._kill(wanted, "left by a run that died")
         return await self._make(owner, role, snapshot, "")
 
     async def _make(self, owner: str, role: str, snapshot: str, token: str) -> Desktop:
@@ -83,7 +99,7 @@ class ThreadDesktops(Desktops[Desktop]):
         desktop = await Desktop.create(
             template=snapshot or None,
             lifecycle="persistent" if role == "work" else "ephemeral",
-            metadata={OWNER: owner, ROLE: role, LEASE: token, HOME: home},
+            metadata={OWNER: owner, ROLE: self._role(role), LEASE: token, HOME: home},
             timeout_s=self._timeout_s,
             connection=self._connection,
         )
@@ -92,7 +108,7 @@ class ThreadDesktops(Desktops[Desktop]):
             desktop.id,
             server=self.server,
             thread=owner,
-            role=role,
+            role=self._role(role),
             snapshot=snapshot,
         )
         return desktop
@@ -140,6 +156,10 @@ class ThreadDesktops(Desktops[Desktop]):
         """Pause a desktop that nobody is going to use for a while; what cannot be, is left."""
         with suppress(SentientError):  # it would take the place of what the run has to say
             await desktop.pause()
+
+    async def kill_working(self, owner: str, why: str) -> None:
+        """End the working desktop of this line; its files are in its snapshots."""
+        await self._kill({OWNER: owner, ROLE: self._role("work")}, why)
 
     async def kill_all(self, owner: str) -> None:
         """End every desktop of a thread that came to its end."""

@@ -49,6 +49,8 @@ class Event(BaseModel):
     version: Literal[1] = VERSION
     node: str = ""
     """The node it is from, empty for the run as a whole."""
+    candidate: Count = 0
+    """Which of several candidates it is about, from 1; 0 for the run as a whole."""
     at: float = 0
     """Seconds since the epoch."""
 
@@ -316,6 +318,14 @@ class Verdict(Event):
     """Hash of the patch, in the ledger."""
 
 
+class Ranking(Event):
+    """The candidates have ended; the first one of `results` is gone on with."""
+
+    event: Literal["ranking"] = "ranking"
+    results: list[dict[str, Any]]
+    """The best one first, each as in the report."""
+
+
 class Review(Event):
     """All findings of gates and reviewer; a blocking one sends the work back."""
 
@@ -340,7 +350,7 @@ AnyEvent = Annotated[
     Accepted | Draining | Started | Finished | Failed | Restored | Waiting | Question
     | Answered | Packing | Installing | Environment | Desktop | Repository | Analysis | Tests
     | Test | Baseline | Planned | Tokens | Cost | Call | Output | Answer | Search | Repair
-    | Searched | Verdict | Review | Report,
+    | Searched | Verdict | Ranking | Review | Report,
     Field(discriminator="event"),
 ]  # fmt: skip
 

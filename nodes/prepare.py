@@ -5,6 +5,7 @@ import math
 from checkpoints.ledger import NO_SAVER
 from nodes import events
 from nodes.budgets import KINDS, ROLES
+from nodes.candidates import MOST
 from nodes.context import Step, Update
 from nodes.environment import find_environment, first_desktop
 from nodes.model.prices import HOW, NO_PRICE, price_of
@@ -31,7 +32,7 @@ async def prepare(state: State, step: Step) -> Update:
     runner_of(state.get("tests", ""))
     _refuse_nonsense(state)
     price = _price(state, step)
-    await step.model()
+    candidates = _candidates(state, step, has_model=await step.model() is not None)
     shown = without_credentials(source)
     await step.record(
         step.services.ledger.save_thread,
@@ -50,6 +51,7 @@ async def prepare(state: State, step: Step) -> Update:
         "price": price,
         "secrets": sorted(step.settings.secrets),
         "max_attempts": state.get("max_attempts") or ATTEMPTS,
+        "candidates": candidates,
         "environment": environment,
         "base": Base(
             name=repository.name,
@@ -107,6 +109,21 @@ def _refuse_nonsense(state: State) -> None:
 
 def _is_bound(given: object) -> bool:
     return isinstance(given, int | float) and 0 < given < math.inf
+
+
+def _candidates(state: State, step: Step, *, has_model: bool) -> int:
+    given = state.get("candidates")
+    count = given or step.settings.candidates
+    if count not in range(1, MOST + 1):
+        raise UsageError(f"candidates is {count!r}, not a whole number from 1 to {MOST}")
+    if count == 1 or has_model:
+        return count
+    if given:
+        raise UsageError(
+            f"the offline engine finds the same patch each time: {count} candidates need a model",
+            hint="set OPENAI_API_KEY or OPENAI_BASE_URL, and --model NAME",
+        )
+    return 1
 
 
 def _price(state: State, step: Step) -> Price | None:

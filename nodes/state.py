@@ -108,6 +108,8 @@ class Verdict(TypedDict):
     patch: str
     files: list[dict[str, str | int]]
     run: str
+    covered: NotRequired[float | None]
+    """Share of the changed statements that tests run, 0 to 1; None where that is not known."""
 
 
 class Contested(TypedDict):
@@ -117,7 +119,7 @@ class Contested(TypedDict):
     findings: list[Finding]
 
 
-class Candidate(TypedDict):
+class Best(TypedDict):
     """The best patch so far, by the number of tests it fixes without breaking any."""
 
     patch: str
@@ -185,6 +187,45 @@ class Short(TypedDict):
     why: str
 
 
+class Work(TypedDict, total=False):
+    """The part of a candidate's state that the run goes on with if it is chosen."""
+
+    verdict: Verdict
+    findings: list[Finding]
+    best: Best
+    attempt: int
+    doubts: list[str]
+    gave_up: str
+    changed: list[str]
+    changed_count: int | None
+
+
+class Result(TypedDict):
+    """What one of several candidates came to: what they are ranked by, and where its files are."""
+
+    candidate: int
+    """From 1."""
+    passed: bool
+    """Whether its verdict is success, and no gate objects."""
+    why: str
+    """What its work came to, in a line."""
+    fixed: int
+    regressions: int
+    lines: int
+    """Lines that its patch adds and removes."""
+    covered: float | None
+    """As in `Verdict`."""
+    attempts: int
+    seconds: float
+    usage: Usage
+    patch: str
+    """Hash of the last patch that was judged, in the ledger."""
+    desktop: DesktopRef
+    """As it left its files; their snapshot stays when the desktop has ended."""
+    work: NotRequired[Work]
+    """Until one is chosen."""
+
+
 class Report(TypedDict):
     """The outcome of a thread, small enough to be read anywhere."""
 
@@ -204,6 +245,14 @@ class Report(TypedDict):
     """What each role's calls of the model consumed."""
     budget: Budget
     """The budget whose end ended the run."""
+    candidates: NotRequired[list[Result]]
+    """Where there were several, the best one first."""
+
+
+def add_results(left: list[Result], right: list[Result]) -> list[Result]:
+    """Reducer: one result a candidate, the later one, in the order of their numbers."""
+    merged = {result["candidate"]: result for result in [*left, *right]}
+    return [merged[number] for number in sorted(merged)]
 
 
 def add_usage(left: Usage, right: Usage) -> Usage:
@@ -242,7 +291,9 @@ class Input(TypedDict, total=False):
     tests: str
     """The test command: of pytest, unittest or `node --test`; empty means what is found."""
     max_attempts: int
-    """Rounds of coder, tester, reviewer; 3 unless given."""
+    """Rounds of coder, tester, reviewer; 3 unless given. Each candidate has as many."""
+    candidates: int
+    """Coders that work on the plan side by side, 1 to 8; the best work is gone on with."""
     model: str
     """The model's name; empty means by configuration, `none` the offline engine."""
     approve: bool
@@ -288,6 +339,10 @@ class State(Input, total=False):
     """What the coder itself is unsure of; shown in the report, blocks nothing."""
     worked: Annotated[float, operator.add]
     """Seconds that the steps so far took; steps that failed are not in it."""
+    candidate: int
+    """In the state of one of several candidates its number, from 1; else 0 or missing."""
+    results: Annotated[list[Result], add_results]
+    """What the candidates came to, once they have."""
     hint: str
     """What a person has to say to the coder's next attempt."""
     spent: Budget
@@ -304,7 +359,7 @@ class State(Input, total=False):
     """The last patch that only the model rejected; delivered where no other is accepted."""
     rejections: int
     """Patches that only the model rejected."""
-    best: Candidate
+    best: Best
     usage: Annotated[Usage, add_usage]
     roles: Annotated[dict[str, Usage], add_roles]
     """The same for each role."""

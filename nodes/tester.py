@@ -13,8 +13,8 @@ from nodes import events
 from nodes.context import Step, Update
 from nodes.gates import objections
 from nodes.gates.patch_text import Review, make_review, test_files
-from nodes.gates.untested import changed_statements, lines_of, untested_lines
-from nodes.state import Candidate, Finding, State, Verdict
+from nodes.gates.untested import changed_statements, covered, lines_of, untested_lines
+from nodes.state import Best, Finding, State, Verdict
 from nodes.testing import known_baseline
 from nodes.verdict.flakes import findings as flaky_findings
 from nodes.verdict.flakes import flaky_tests
@@ -43,7 +43,7 @@ async def tester(state: State, step: Step) -> Update:
     update: Update = {"verdict": verdict, "findings": findings}
     best = state.get("best")
     if not verdict["regressions"] and len(verdict["fixed"]) > (len(best["fixed"]) if best else 0):
-        update["best"] = Candidate(
+        update["best"] = Best(
             patch=verdict["patch"],
             files=verdict["files"],
             fixed=verdict["fixed"],
@@ -84,7 +84,12 @@ async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding
     findings += flaky
     if verdict["passed"] and not any(finding["blocking"] for finding in findings):
         findings += await surviving_mutants(pristine, changed, run.reach)
-    return {**verdict, "patch": digest, "files": _listed(patch)}, findings
+    return {
+        **verdict,
+        "patch": digest,
+        "files": _listed(patch),
+        "covered": covered(changed, run.reach),
+    }, findings
 
 
 async def _judge_runs(
@@ -117,13 +122,10 @@ async def _record(state: State, step: Step, verdict: Verdict) -> None:
         step.services.ledger.save_verdict,
         step.thread,
         state["attempt"],
-        passed=verdict["passed"],
-        reasons=verdict["reasons"],
-        patch=verdict["patch"],
-        run=verdict["run"],
+        verdict,
         baseline=state["baseline"]["run"],
-        files=verdict["files"],
         snapshot=state["desktop"]["snapshot"],
+        candidate=step.candidate,
     )
 
 

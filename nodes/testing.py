@@ -96,6 +96,7 @@ async def record_run(
         seconds=run.seconds,
         patch=patch,
         snapshot=snapshot,
+        candidate=step.candidate,
     )
     return TestSummary(
         run=key,

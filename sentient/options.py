@@ -6,6 +6,7 @@ from typing import Annotated, cast
 import typer
 from pydantic import SecretStr
 
+from nodes.candidates import MOST
 from nodes.environment import OFF
 from nodes.state import Bounds, Input
 from tools.errors import UsageError
@@ -68,6 +69,16 @@ RoleBudget = Annotated[
     typer.Option(
         metavar="ROLE:KIND=AMOUNT",
         help="A bound of one role: planner, coder, reviewer; tokens, usd, seconds. Repeatable.",
+    ),
+]
+
+
+Candidates = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=MOST,
+        help="Coders that work side by side; the best patch is taken. 0 = SENTIENT_CANDIDATES, 1.",
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter, defaultdict
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
@@ -10,13 +11,14 @@ from rich.markup import escape
 
 from nodes.plans import in_lines, told
 from nodes.state import Plan
-from sentient.sentences import called, included, installed, judged, planned
+from sentient.sentences import called, included, installed, judged, planned, tried
 from sentient.streams import Forgiving
 from sentient.text import plural, printable
 
 WORKING = {
     "prepare": "bringing the repository into a desktop",
     "planner": "running the tests as they are",
+    "spread": "letting several candidates begin",
     "coder": "looking for a repair",
     "act": "editing",
     "tester": "testing on a pristine desktop",
@@ -43,7 +45,9 @@ class Progress:
         self._doing, self._stopping = "starting", ""
         self._status = self._console.status(self._doing)
         self._started, self._verbose = time.monotonic(), verbose
-        self._command, self._words, self._written = "", "", 0
+        self._candidate = 0
+        self._command, self._words = defaultdict[int, str](str), defaultdict[int, str](str)
+        self._written = Counter[int]()
 
     def __enter__(self) -> Self:
         self._status.start()
@@ -59,7 +63,7 @@ class Progress:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take one event of the graph's custom stream."""
-        node = event.get("node", "")
+        node, self._candidate = event.get("node", ""), event.get("candidate", 0)
         handler = getattr(self, f"_on_{event.get('event')}", None)
         if handler is not None:
             handler(event)
@@ -67,6 +71,7 @@ class Progress:
             self._busy(WORKING[node])
 
     def _busy(self, text: str) -> None:
+        text = f"candidate {self._candidate}: {text}" if self._candidate else text
         self._doing = text
         self._status.update(escape(printable(self._stopping + text)))
 
@@ -74,6 +79,7 @@ class Progress:
         seconds = f"{time.monotonic() - self._started:6.1f}s"
         line = escape(printable(text))
         line = f"[{style}]{line}[/]" if style else line
+        node = f"{node} {self._candidate}" if self._candidate else node
         self._console.print(f"[dim]{seconds}[/dim]  [bold]{node:<9}[/bold] {line}")
 
     def _on_accepted(self, event: dict[str, Any]) -> None:
@@ -108,22 +114,23 @@ class Progress:
 
     def _on_tokens(self, event: dict[str, Any]) -> None:
         """Words are shown a line at a time; how much was written, always."""
-        self._written += len(event["text"])
-        self._busy(f"the model writes: {plural(self._written, 'character')}")
+        whose = self._candidate
+        self._written[whose] += len(event["text"])
+        self._busy(f"the model writes: {plural(self._written[whose], 'character')}")
         if self._verbose and event["part"] == "text":
-            *lines, self._words = (self._words + event["text"]).split("\n")
+            *lines, self._words[whose] = (self._words[whose] + event["text"]).split("\n")
             for line in lines:
                 self._say(event["node"], line, "dim")
 
     def _on_cost(self, event: dict[str, Any]) -> None:
-        if self._words:
-            self._say(event["node"], self._words, "dim")
-        self._words, self._written = "", 0
+        if words := self._words.pop(self._candidate, ""):
+            self._say(event["node"], words, "dim")
+        self._written.pop(self._candidate, 0)
 
     def _on_output(self, event: dict[str, Any]) -> None:
         lines = [line for line in event["text"].splitlines() if line.strip()]
         if lines:
-            self._busy(f"{self._command[:60]}: {lines[-1].strip()[:80]}")
+            self._busy(f"{self._command[self._candidate][:60]}: {lines[-1].strip()[:80]}")
         for line in lines if self._verbose else ():
             self._say("act", line, "dim")
 
@@ -160,8 +167,9 @@ class Progress:
 
     def _on_call(self, event: dict[str, Any]) -> None:
         self._say("coder", called(event["name"], event["args"]))
-        self._command = event["args"].get("command", "") or event["name"]
-        self._busy((self._command.splitlines() or [""])[0][:120])
+        command = event["args"].get("command", "") or event["name"]
+        self._command[self._candidate] = command
+        self._busy((command.splitlines() or [""])[0][:120])
 
     def _on_answer(self, event: dict[str, Any]) -> None:
         first = (event["text"].splitlines() or [""])[0]
@@ -174,6 +182,11 @@ class Progress:
 
     def _on_verdict(self, event: dict[str, Any]) -> None:
         self._say("tester", f"verdict: {judged(event)}", "green" if event["passed"] else "red")
+
+    def _on_ranking(self, event: dict[str, Any]) -> None:
+        for place, result in enumerate(event["results"]):
+            chosen = "" if place else "chosen: "
+            self._say("choose", f"{chosen}candidate {result['candidate']}: {tried(result)}")
 
     def _on_review(self, event: dict[str, Any]) -> None:
         blocking = [finding["message"] for finding in event["findings"] if finding["blocking"]]

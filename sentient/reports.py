@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from nodes.plans import STEPS, in_lines, told
-from nodes.state import Plan, Report, State, Usage
+from nodes.state import Plan, Report, Result, State, Usage
 from sentient.answers import commands
 from sentient.doctor import Check
 from sentient.endings import Ending
@@ -122,6 +123,8 @@ def _print_report(thread: str, state: State, patch: str, console: Console, appli
     for finding in report["findings"]:
         _print_list(console, finding["gate"], [finding["message"]])
     _print_facts(report, console)
+    if candidates := report.get("candidates"):
+        _print_candidates(candidates, console)
     if patch:
         lines = printable(patch).splitlines()
         console.print()
@@ -148,6 +151,27 @@ def _print_facts(report: Report, console: Console) -> None:
     )
     roles = report.get("roles", {})
     _print_list(console, "of that", [f"{role}: {_used(used)}" for role, used in roles.items()])
+
+
+def _print_candidates(best_first: Sequence[Result], console: Console) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for title in ("", "CANDIDATE", "FIXED", "BROKEN", "LINES", "TESTED", "TRIES", "TOKENS"):
+        table.add_column(title, justify="right" if title else "left", no_wrap=True)
+    table.add_column("CAME TO", overflow="fold")
+    for place, result in enumerate(best_first):
+        usage, covered = result["usage"], result["covered"]
+        facts = (
+            "" if place else "  chosen",
+            result["candidate"],
+            result["fixed"],
+            result["regressions"],
+            result["lines"],
+            "?" if covered is None else f"{covered:.0%}",
+            result["attempts"],
+            usage["input_tokens"] + usage["output_tokens"],
+        )
+        table.add_row(*map(str, facts), escape(printable(result["why"])))
+    console.print(table)
 
 
 def _used(usage: Usage) -> str:

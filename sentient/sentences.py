@@ -32,6 +32,12 @@ def judged(verdict: Mapping[str, Any]) -> str:
     return f"not passed: {'; '.join(verdict['reasons'])}"
 
 
+def tried(result: Mapping[str, Any]) -> str:
+    """A candidate: what its work came to, and what it is ranked by."""
+    told = [result["why"], f"{result['fixed']} fixed", f"{result['regressions']} broken"]
+    return ", ".join([*told, plural(result["lines"], "line")])
+
+
 def installed(environment: Mapping[str, Any]) -> str:
     """What was installed for the tests, or why it was not."""
     known = "known" if environment["known"] else f"installed in {environment['seconds']:.1f} s"

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     model_patience_s: float = Field(default=300, ge=0)
     """Seconds for which a call that the endpoint cannot answer now is tried again."""
 
+    candidates: int = Field(default=1, ge=1, le=8)
+    """Coders that work on a plan side by side where a run does not say; the engine is one."""
+
+    candidates_at_once: int = Field(default=4, ge=1, le=8)
+    """How many of them work at a time; each needs up to two desktops."""
+
     answer_tokens: int = Field(default=16_384, gt=0)
     """Tokens a model's answer may have, its reasoning included."""
 

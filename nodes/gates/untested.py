@@ -69,6 +69,14 @@ def untested(spans: Spans, reach: Reach) -> Spans:
     return {path: mine for path, mine in found.items() if mine}
 
 
+def covered(spans: Spans, reach: Reach | None) -> float | None:
+    """The share of the statements of which a line ran; None where there are none, or no trace."""
+    count = sum(map(len, spans.values()))
+    if not count or reach is None or reach.lines is None:
+        return None
+    return 1 - sum(map(len, untested(spans, reach).values())) / count
+
+
 def untested_lines(spans: Spans, reach: Reach | None, review: Review, patch: str) -> list[Finding]:
     """Name statements that no test runs; block where none runs, and nothing else explains that.
 

@@ -157,6 +157,7 @@ async def _write_down(step: Step, usage: Usage, call: str, attempt: int, *, coun
         input_tokens=asked,
         output_tokens=answered,
         usd=usd,
+        candidate=step.candidate,
     )
     step.emit(
         events.Cost(model=step.model_name, input_tokens=asked, output_tokens=answered, usd=usd)

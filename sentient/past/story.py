@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from nodes.plans import in_lines
 from nodes.state import Plan
 from sentient.past.timeline import Moment, Timeline
-from sentient.sentences import called, included, installed, judged, planned
+from sentient.sentences import called, included, installed, judged, planned, tried
 from sentient.text import plural
 
 SHOWN = 200
@@ -141,6 +141,14 @@ def _findings(findings: list[dict[str, Any]]) -> Said:
         yield kind, f"{finding['gate']}: {_quoted(finding['message'])}", ""
 
 
+def _results(results: list[dict[str, Any]]) -> Said:
+    """Told when one is chosen; until then each has its work with it."""
+    for place, result in enumerate(results):
+        if "work" not in result:
+            kind = "candidate" if place else "chosen"
+            yield kind, f"candidate {result['candidate']}: {_quoted(tried(result))}", ""
+
+
 def _report(report: dict[str, Any]) -> Said:
     yield "report", f"{report['status']}: {_quoted(report['summary'])}", ""
 
@@ -151,6 +159,7 @@ TELLERS: dict[str, Callable[[Any], Said]] = {
     "baseline": _baseline,
     "plan": _plan,
     "messages": _messages,
+    "results": _results,
     "gave_up": _gave_up,
     "verdict": _verdict,
     "findings": _findings,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
 from checkpoints.sizes import stored_sizes
 from nodes.state import State
@@ -27,6 +27,9 @@ CANDIDATES = 8
 
 BRANCH = "branch:to:"
 """Channels by which LangGraph starts a node; those that are set name the nodes to come."""
+
+SENT = "__pregel_tasks"
+"""The channel of nodes that are sent a state of their own."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +146,12 @@ def _moment(item: CheckpointTuple, size: int) -> Moment:
     checkpoint, values = item.checkpoint, item.checkpoint["channel_values"]
     parent = (item.parent_config or {}).get("configurable", {}).get("checkpoint_id")
     coming = [name.removeprefix(BRANCH) for name in values if name.startswith(BRANCH)]
+    coming += dict.fromkeys(send.node for send in values.get(SENT, []))
     metadata: dict[str, Any] = dict(item.metadata)
     return Moment(
         id=checkpoint["id"],
         parent=str(parent or ""),
-        node=_made_by(checkpoint["versions_seen"]),
+        node=_made_by(checkpoint),
         next=tuple(coming) or (("__start__",) if "__start__" in values else ()),
         source=str(metadata.get("source", "")),
         created=datetime.fromisoformat(checkpoint["ts"]),
@@ -158,8 +162,14 @@ def _moment(item: CheckpointTuple, size: int) -> Moment:
     )
 
 
-def _made_by(seen: dict[str, dict[str, str | int | float]]) -> str:
-    """The node that saw the newest version of a channel, which is the one that ran last."""
+def _made_by(checkpoint: Checkpoint) -> str:
+    """The node that saw the newest version of a channel, which is the one that ran last.
+
+    One that was sent its state saw no channel.
+    """
+    if "results" in (changed := checkpoint.get("updated_channels") or ()) and SENT in changed:
+        return "candidate"
+    seen = checkpoint["versions_seen"]
     newest = {
         node: max(int(str(version).partition(".")[0]) for version in versions.values())
         for node, versions in seen.items()

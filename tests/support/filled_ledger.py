@@ -26,13 +26,10 @@ def fill(ledger: Ledger, thread: str = "t") -> None:
             thread, "verdict", attempt, two_tests(mean, clamp), patch=patch, snapshot="s0"
         )
         files = [{"path": "calc.py", "status": "M", "added": attempt, "removed": 1}]
-        ledger.save_verdict(
-            thread, attempt, passed=mean == "passed", reasons=["why"], patch=patch, run=run,
-            baseline=baseline, files=files, snapshot=f"s{attempt}",
-        )  # fmt: skip
-    ledger.save_verdict(
-        thread, 3, passed=False, reasons=["nothing was changed"], patch="", run="",
-        baseline=baseline, files=[], snapshot="s3",
-    )  # fmt: skip
+        verdict = {"passed": mean == "passed", "reasons": ["why"], "patch": patch, "run": run}
+        where = {"baseline": baseline, "snapshot": f"s{attempt}"}
+        ledger.save_verdict(thread, attempt, {**verdict, "files": files}, **where)
+    nothing = {"passed": False, "reasons": ["nothing was changed"], "patch": "", "run": ""}
+    ledger.save_verdict(thread, 3, {**nothing, "files": []}, baseline=baseline, snapshot="s3")
     for call in ("a", "b"):
         ledger.save_cost(thread, "coder", 1, call, model="m", input_tokens=10, output_tokens=None)

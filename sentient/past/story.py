@@ -145,8 +145,8 @@ def _results(results: list[dict[str, Any]]) -> Said:
     """Told when one is chosen; until then each has its work with it."""
     for place, result in enumerate(results):
         if "work" not in result:
-            kind = "candidate" if place else "chosen"
-            yield kind, f"candidate {result['candidate']}: {_quoted(tried(result))}", ""
+            chosen = "" if place else " (chosen)"
+            yield "candidate", f"{result['candidate']}{chosen}: {_quoted(tried(result))}", ""
 
 
 def _report(report: dict[str, Any]) -> Said:

@@ -167,7 +167,7 @@ def _made_by(checkpoint: Checkpoint) -> str:
 
     One that was sent its state saw no channel.
     """
-    if "results" in (changed := checkpoint.get("updated_channels") or ()) and SENT in changed:
+    if f"{BRANCH}choose" in (checkpoint.get("updated_channels") or ()):
         return "candidate"
     seen = checkpoint["versions_seen"]
     newest = {

@@ -2,6 +2,7 @@
 
 import pytest
 from langchain_core.messages import AIMessage, ToolCall
+from langgraph.graph import END
 
 from graphs import routing
 from nodes.budgets import reached
@@ -112,3 +113,44 @@ def test_after_budget_work_in_hand_gets_a_verdict_while_there_is_time() -> None:
 def test_reached_budget_is_the_one_used_up(values: dict[str, object], budget: str) -> None:
     limit = reached(state(**values))
     assert (limit.kind if limit else "") == budget
+
+
+def test_first_decision_is_several_candidates_where_wanted_and_once() -> None:
+    several = state(candidates=2, attempt=0)
+    assert routing.after_approval(several) == "spread"
+    assert routing.after_approval({**several, "candidates": 1}) == "coder"
+    assert routing.after_approval({**several, "results": [{}]}) == "coder"  # type: ignore[typeddict-item]
+    sent = routing.to_candidates({**several, "messages": []})
+    assert [(send.node, send.arg["candidate"]) for send in sent] == [
+        ("candidate", 1),
+        ("candidate", 2),
+    ]
+
+
+def test_after_choose_work_is_reviewed_or_gone_on_with() -> None:
+    chosen = state(candidates=2, results=[{}], handed_in=True)
+    assert routing.after_choose({**chosen, "verdict": verdict(True)}) == "reviewer"
+    assert routing.after_choose({**chosen, "verdict": verdict(False)}) == "coder"
+    assert routing.after_choose({**chosen, "verdict": verdict(False), "attempt": 3}) == "budget"
+    assert routing.after_choose({**chosen, "gave_up": "no"}) == "impossible"
+    assert routing.after_choose(chosen) == "coder"
+
+
+def test_candidate_ends_where_anybody_else_comes_next() -> None:
+    inner = routing.within(routing.after_coder)
+    spent = {"max_tokens": 10, "usage": used(10)}
+    assert inner(state(messages=[CALLS])) == "act"
+    assert inner(state(messages=[AIMessage("no")], gave_up="no")) == END
+    assert inner(state(messages=[], short={"kind": "seconds"})) == END
+    acted = routing.within(routing.after_act)
+    assert acted(state(**spent, steps=2)) == "tester", "work in hand gets its verdict"
+    assert acted(state(**spent, steps=0)) == END
+
+
+def test_after_trial_candidate_tries_again_while_anything_objects() -> None:
+    blocked = [Finding(gate="g", message="a hook", blocking=True)]
+    passed = state(verdict=verdict(True), findings=[], handed_in=True)
+    assert routing.after_trial(passed) == END
+    assert routing.after_trial({**passed, "findings": blocked}) == "coder"
+    assert routing.after_trial({**passed, "findings": blocked, "attempt": 3}) == END
+    assert routing.after_trial(state(verdict=verdict(False), handed_in=True)) == "coder"

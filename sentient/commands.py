@@ -1,8 +1,9 @@
 """The commands of `sentient`; errors are raised here and printed by `cli`."""
 
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,14 +110,17 @@ def fix(
     if apply and not Path(source).is_dir():
         raise UsageError(f"--apply needs a folder, {source!r} is none")
     runs, style = Runs(settings), Style(verbose=verbose, jsonl=jsonl, json=json)
-    with following(style) as listen:
-        stop = Stop(listen, _how_to_resume(thread))
-        ending = stop.run(runs.start(given, thread, listen, stop.control))
+    ending, stop = _followed(style, thread, partial(runs.start, given, thread))
     _finish(runs, ending, stop, style, apply_to=Path(source) if apply else None)
 
 
-def _how_to_resume(thread: str) -> str:
-    return f"; go on with: sentient resume {thread}"
+def _followed(
+    style: Style, thread: str, work: Callable[..., Coroutine[Any, Any, Ending]]
+) -> tuple[Ending, Stop]:
+    """Run a thread, shown as asked for; the first signal lets it end its step."""
+    with following(style) as listen:
+        stop = Stop(listen, f"; go on with: sentient resume {thread}")
+        return stop.run(work(listen=listen, control=stop.control)), stop
 
 
 def _task(text: str) -> str:
@@ -151,9 +155,7 @@ def resume(
             raise UsageError("--from asks questions again: give --answer when it has asked")
         _run(rewind(runs, thread, back_to))
     style = Style(verbose=verbose, jsonl=jsonl, json=json)
-    with following(style) as listen:
-        stop = Stop(listen, _how_to_resume(thread))
-        ending = stop.run(runs.resume(thread, listen, answer, stop.control))
+    ending, stop = _followed(style, thread, partial(runs.resume, thread, answer=answer))
     _finish(runs, ending, stop, style, apply_to=Path(apply) if apply else None)
 
 

@@ -14,7 +14,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sentient_desktop.errors import FreezeError
@@ -22,7 +23,10 @@ from sentient_desktop.errors import FreezeError
 FREEZE_TIMEOUT_S = 5.0
 
 PATIENCE_S = 0.05
-"""How long a first try may take; each further one twice as long."""
+"""How long something may move before what it may be waiting for is looked at."""
+
+HEAD_START_S = 0.01
+"""How long a child may run on its way to exec(); twice as long each further time."""
 
 _KERNEL_LISTS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
@@ -60,13 +64,17 @@ def _children(pid: int) -> Iterator[int]:
         return  # gone meanwhile
 
 
-def _scan_parents() -> dict[int, list[int]]:
+def _scan_parents() -> defaultdict[int, list[int]]:
     """Return {pid: children} of the whole host, for kernels that list no children."""
-    children: dict[int, list[int]] = {}
+    children: defaultdict[int, list[int]] = defaultdict(list)
     for entry in os.listdir("/proc"):  # noqa: PTH208 - names only
         if entry.isdigit() and (found := _stat(entry)):
-            children.setdefault(int(found[1]), []).append(int(entry))
+            children[int(found[1])].append(int(entry))
     return children
+
+
+def _child_lister() -> Callable[[int], Iterable[int]]:
+    return _children if _KERNEL_LISTS_CHILDREN else _scan_parents().__getitem__
 
 
 def walk_tree(root: int) -> dict[int, str]:
@@ -74,13 +82,13 @@ def walk_tree(root: int) -> dict[int, str]:
 
     Looks at these processes alone, however many the host has.
     """
-    listing = None if _KERNEL_LISTS_CHILDREN else _scan_parents()
+    children_of = _child_lister()
     found, queue = {}, [root]
     while queue:
         pid = queue.pop()
         if states := _states(pid):
             found[pid] = states
-        queue += _children(pid) if listing is None else listing.get(pid, [])
+        queue += children_of(pid)
     return found
 
 
@@ -88,27 +96,29 @@ def freeze(init_pid: int, timeout_s: float = FREEZE_TIMEOUT_S) -> list[int]:
     """Stop pid 1 of a desktop and everything below it; return the pids that were stopped here.
 
     Processes the guest itself had stopped are left out of the list, so that thaw() does not wake
-    them. Blocking, milliseconds. Who waits in vfork() for a child that was stopped too early would
-    move for ever, so that after a while all are woken and stopped anew.
+    them. Blocking, milliseconds.
 
     Raises:
-        FreezeError: something was moving for ``timeout_s``; everything was thawed again.
+        FreezeError: it is gone, or something moved for ``timeout_s``; everything was thawed again.
     """
-    deadline, patience = time.monotonic() + timeout_s, PATIENCE_S
-    while True:
-        stopped: list[int] = []
-        moving = _stop(init_pid, stopped, min(deadline, time.monotonic() + patience))
-        if not moving:
-            return stopped
+    deadline, head_start = time.monotonic() + timeout_s, HEAD_START_S
+    stopped: list[int] = []
+    try:
+        while moving := _stop(init_pid, stopped, min(deadline, time.monotonic() + PATIENCE_S)):
+            if time.monotonic() > deadline:
+                text = f"{len(moving)} processes were still moving after {timeout_s:g} s"
+                raise FreezeError(text)
+            _let_exec(moving, stopped, min(deadline, time.monotonic() + head_start))
+            head_start *= 2
+    except FreezeError:
         thaw(stopped)
-        if time.monotonic() > deadline or moving < 0:
-            raise FreezeError(f"{max(moving, 0)} processes were still moving after {timeout_s:g} s")
-        patience *= 2
+        raise
+    return stopped
 
 
-def _stop(init_pid: int, stopped: list[int], deadline: float) -> int:
-    """Stop a tree and add to ``stopped``; return how many still move then, -1 for no tree."""
-    seen: set[int] = set()
+def _stop(init_pid: int, stopped: list[int], deadline: float) -> set[int]:
+    """Stop a tree and add to ``stopped``; return who still moves then."""
+    seen = set(stopped)
     stood = False
     while True:
         tree = walk_tree(init_pid)
@@ -116,23 +126,42 @@ def _stop(init_pid: int, stopped: list[int], deadline: float) -> int:
             seen.add(pid)
             if "T" not in tree[pid]:
                 stopped.append(pid)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGSTOP)
+                _signal(pid, signal.SIGSTOP)
                 tree[pid] = "?"
         if not tree:
-            return -1
-        moving = sum(not set(states) <= {"T", "t"} for states in tree.values())
-        if stood and not moving:
-            return 0
-        if moving and time.monotonic() > deadline:
+            raise FreezeError(f"process {init_pid} is gone")
+        moving = {pid for pid, states in tree.items() if not set(states) <= {"T", "t"}}
+        if (stood and not moving) or (moving and time.monotonic() > deadline):
             return moving
         stood = not moving
         if moving:
             time.sleep(0.0002)
 
 
+def _let_exec(moving: set[int], stopped: list[int], deadline: float) -> None:
+    """Wake children of who moves, take them out of ``stopped``, and wait until he stands.
+
+    Who is in vfork() stands when his child has left his memory with exec(), which it cannot do
+    when it was stopped before. Nobody else is woken: who forks without pause would be in vfork()
+    again.
+    """
+    children_of = _child_lister()
+    children = {child for pid in moving for child in children_of(pid)}.intersection(stopped)
+    for pid in children:
+        stopped.remove(pid)
+        _signal(pid, signal.SIGCONT)
+    while children and time.monotonic() < deadline:
+        if all(set(_states(pid)) <= {"T", "t"} for pid in moving):
+            return
+        time.sleep(0.0002)
+
+
 def thaw(pids: list[int]) -> None:
     """Wake processes stopped by freeze(), the agent (first in the list) last."""
     for pid in reversed(pids):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+        _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -47,6 +47,17 @@ for _ in range(4):
 print("ready", flush=True)
 """
 
+SLOW_SPAWNER = """
+import os, subprocess, threading
+os.environ["PATH"] = "/x:" * 40_000 + os.environ["PATH"]  # a look at each between vfork and exec
+def spawn():
+    while True:
+        subprocess.run(["true"])
+for _ in range(2):
+    threading.Thread(target=spawn).start()
+print("ready", flush=True)
+"""
+
 Start = Callable[[str], int]
 
 
@@ -98,9 +109,10 @@ def test_process_whose_first_thread_has_ended_is_stopped_and_its_mappings_found(
         time.sleep(0.001)
 
 
-def test_processes_that_start_others_without_pause_are_stopped(start: Start) -> None:
-    pid = start(SPAWNER)
-    for _ in range(25):
+@pytest.mark.parametrize("program", [SPAWNER, SLOW_SPAWNER], ids=["fast", "slow"])
+def test_processes_that_start_others_without_pause_are_stopped(start: Start, program: str) -> None:
+    pid = start(program)
+    for _ in range(10):
         stopped = freeze(pid)
         assert all(set(states) <= {"T"} for states in walk_tree(pid).values())
         thaw(stopped)

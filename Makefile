@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo packages test cheats test-node test-llm test-cloud bench limits crash retention machine faults fuzz fuzz-model escape check fmt lock dev clean
+.PHONY: help setup demo packages test slow cheats test-node test-llm test-cloud bench limits crash retention machine faults fuzz fuzz-model escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ packages: setup  ## install what the tests' desktops start with, so that no test
 # Without the last option, files of one long test come last, when no other work is left.
 test: packages   ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+
+slow: packages   ## the cases of commands, graph, engine and server that `make test` leaves out
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m long --ignore tests/graph/test_cheats.py tests/cli tests/graph tests/repair tests/desktop/test_server.py
 
 cheats: packages ## every planted cheat and every honest patch through the real tester and reviewer; flaky tests; mutants
 	@$(BIN)/python -m pytest -q -n 2 --dist load -m "long or not long" tests/graph/test_cheats.py tests/graph/test_flakes.py tests/graph/test_mutants.py tests/graph/test_untested.py tests/unit/test_catalogue.py tests/unit/test_gates.py

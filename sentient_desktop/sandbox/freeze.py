@@ -103,16 +103,15 @@ def freeze(init_pid: int, timeout_s: float = FREEZE_TIMEOUT_S) -> list[int]:
     """
     deadline, head_start = time.monotonic() + timeout_s, HEAD_START_S
     stopped: list[int] = []
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(thaw, stopped)
         while moving := _stop(init_pid, stopped, min(deadline, time.monotonic() + PATIENCE_S)):
             if time.monotonic() > deadline:
                 text = f"{len(moving)} processes were still moving after {timeout_s:g} s"
                 raise FreezeError(text)
             _let_exec(moving, stopped, min(deadline, time.monotonic() + head_start))
             head_start *= 2
-    except FreezeError:
-        thaw(stopped)
-        raise
+        undo.pop_all()
     return stopped
 
 

@@ -210,6 +210,7 @@ def test_fix_hostile_tests_are_failing_tests_with_their_reasons(
     assert sentient("desktop", "list").stdout == ""
 
 
+@pytest.mark.long
 def test_fix_test_with_endless_output_is_survived(sentient: Run, repo: Repo) -> None:
     flood = (
         "import sys\n\n\ndef test_flood(capfd):\n    with capfd.disabled():\n"

@@ -106,8 +106,8 @@ def test_fix_uncommitted_changes_in_a_folder_of_odd_names_are_part_of_the_base(
     (source / "gone.py").unlink()
     (source / "link").symlink_to("/etc/passwd")
     repo(name=name)
-    result = sentient("fix", str(source))
-    assert result.returncode == 0, result.stderr
+    result = sentient("fix", str(source), "--approve")
+    assert result.returncode == 5, result.stderr
     assert "4 uncommitted changes" in result.stdout + result.stderr
 
 
@@ -136,13 +136,14 @@ def test_fix_git_url_and_archive_work_like_a_folder(
     archive = tmp_path / "calculator.zip"
     archived = ["archive", "--prefix=calculator-1.0/", "-o", str(archive), "HEAD"]
     subprocess.run([*git, *archived], check=True)
-    for given in (f"file://{source}", str(archive)):
-        done = sentient("fix", given, "--jsonl")
-        accepted, *told, ended = map(json.loads, done.stdout.splitlines())
-        assert accepted["event"] == "accepted"
-        assert milestones(told) == CALCULATOR_MILESTONES
-        assert (ended["event"], ended["thread"]) == ("ended", accepted["thread"])
-        assert ended["patch"] == CALCULATOR_PATCH, done.stderr
+    done = sentient("fix", f"file://{source}", "--jsonl")
+    accepted, *told, ended = map(json.loads, done.stdout.splitlines())
+    assert accepted["event"] == "accepted"
+    assert milestones(told) == CALCULATOR_MILESTONES
+    assert (ended["event"], ended["thread"]) == ("ended", accepted["thread"])
+    assert ended["patch"] == CALCULATOR_PATCH, done.stderr
+    waiting = json.loads(sentient("fix", str(archive), "--approve", "--json").stdout)
+    assert waiting["question"]["plan"]["suspects"][0] == "calc.py"
 
 
 def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> None:
@@ -177,7 +178,7 @@ def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> Non
 def test_fix_not_solved_keeps_report_and_best_patch(sentient: Run, repo: Repo) -> None:
     test = "from calc import clamp, mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
     test += "\n\ndef test_impossible():\n    assert clamp(1, 2, 3) == object()\n"
-    env = {"SENTIENT_REPAIR_BUDGET_S": "30", "SENTIENT_REPAIR_CANDIDATES": "200"}
+    env = {"SENTIENT_REPAIR_BUDGET_S": "30", "SENTIENT_REPAIR_CANDIDATES": "100"}
     source = repo({"calc.py": CALC, "test_calc.py": test})
     result = sentient("fix", str(source), "--thread", "partly", env=env)
     assert result.returncode == 3, result.stdout + result.stderr

@@ -258,6 +258,7 @@ def test_readers_gone_run_goes_on_to_its_end(start: Start, sentient: Run, repo: 
     assert (shown["status"], shown["patch"]) == ("verified", CALCULATOR_PATCH)
 
 
+@pytest.mark.long
 def test_signal_ends_a_snippet_with_its_desktop(start: Start, sentient: Run) -> None:
     program = "import time; print('begun', flush=True); time.sleep(60)"
     before = sentient("desktop", "list").stdout

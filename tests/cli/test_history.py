@@ -300,6 +300,7 @@ main()
 """
 
 
+@pytest.mark.long
 def test_fork_that_died_shows_nowhere_and_does_not_keep_its_name(
     sentient: Run, states: list[Any], home: Path
 ) -> None:

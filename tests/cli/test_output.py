@@ -62,11 +62,13 @@ def thread(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert ending.kind == "finished"
 
 
+@pytest.mark.parametrize("count", [3, pytest.param(len(COMMANDS), marks=pytest.mark.long)])
 def test_output_that_nobody_reads_ends_every_command_with_141(
-    home: Path, thread: None, tmp_path: Path
+    home: Path, thread: None, tmp_path: Path, count: int
 ) -> None:
     (tmp_path / "endless.py").write_text("while True:\n    print('more', flush=True)\n")
-    commands = [*COMMANDS, (["run", "python", str(tmp_path / "endless.py")], "buffered")]
+    endless = (["run", "python", str(tmp_path / "endless.py")], "buffered")
+    commands = [*COMMANDS[:count], endless]
     done = subprocess.run(
         [sys.executable, "-c", UNREAD, json.dumps(commands)],
         env={**os.environ, "SENTIENT_HOME": str(home)}, capture_output=True, text=True, check=False,

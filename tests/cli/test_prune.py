@@ -86,6 +86,7 @@ def prune(sentient: Run, *args: str, code: int = 0) -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
+@pytest.mark.long
 def test_prune_orphans_are_collected_and_the_thread_can_still_be_resumed(
     sentient: Run, home: Path, interrupted: str
 ) -> None:
@@ -207,6 +208,7 @@ class Foreign(TypedDict):
     notes: Annotated[list[Any], DeltaChannel(lambda old, new: [*old, *new], list)]
 
 
+@pytest.mark.long
 def test_prune_thread_of_another_graph_is_left_alone_in_one_line(
     sentient: Run, home: Path, repo: Repo
 ) -> None:
@@ -241,7 +243,9 @@ def test_prune_open_thread_goes_only_by_force(sentient: Run, home: Path, repo: R
     assert "no thread asks" in sentient("prune", "asks").stderr
 
 
-@pytest.mark.parametrize("damage", ["one checkpoint", "the database"])
+@pytest.mark.parametrize(
+    "damage", ["one checkpoint", pytest.param("the database", marks=pytest.mark.long)]
+)
 def test_prune_unreadable_checkpoints_nothing_that_depends_on_them_goes(
     sentient: Run, home: Path, repo: Repo, damage: str
 ) -> None:

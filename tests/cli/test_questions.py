@@ -72,7 +72,7 @@ async def leave(settings: Settings, thread: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "disaster", [pytest.param(leave, marks=pytest.mark.long), let_expire, lose]
+    "disaster", [*(pytest.param(one, marks=pytest.mark.long) for one in (leave, let_expire)), lose]
 )
 def test_question_desktop_rests_and_the_answer_finds_its_files(
     sentient: Run, repo: Repo, model: dict[str, str], home: Path, disaster: Callable[..., object]

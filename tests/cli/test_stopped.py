@@ -99,11 +99,11 @@ def ended(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return "ended"
 
 
-COMPARING = ("sentient.past.compare:make_patch", ["diff", "ended", "--at", "latest"])
+LISTING = ("sentient.desktop_commands:_ids", ["desktop", "list"])
 OTHERS = [
-    COMPARING,
+    ("sentient.past.compare:make_patch", ["diff", "ended", "--at", "latest"]),
     ("sentient.past.time_commands:read_timeline", ["history", "ended"]),
-    ("sentient.desktop_commands:_ids", ["desktop", "list"]),
+    LISTING,
 ]
 """Where `make crash` stops commands too."""
 
@@ -111,22 +111,25 @@ OTHERS = [
 @pytest.mark.parametrize(
     ("number", "function", "command"),
     [
-        (signal.SIGINT, *COMPARING),
+        (signal.SIGINT, *LISTING),
         (signal.SIGTERM, "sentient.cleanup.housekeeping:Housekeeping.sweep", ["prune"]),
         *(pytest.param(signal.SIGTERM, *waiting, marks=pytest.mark.long) for waiting in OTHERS),
     ],
 )
 def test_signal_in_a_command_without_a_run_ends_it_and_leaves_nothing(
-    home: Path, ended: str, waiting: Waits, number: int, function: str, command: list[str]
-) -> None:
-    before = set(Settings(home=home).leases.iterdir())
+    home: Path, request: pytest.FixtureRequest, waiting: Waits, number: int, function: str,
+    command: list[str],
+) -> None:  # fmt: skip
+    if "ended" in command:
+        request.getfixturevalue("ended")
+    before = recorded_threads(Settings(home=home).leases)
     process = waiting(function, *command)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (128 + number, "")
     assert err == f"sentient: stopped at once by {signal.Signals(number).name}\n"
     assert desktops(home) == set()
-    assert set(Settings(home=home).leases.iterdir()) == before
+    assert recorded_threads(Settings(home=home).leases) == before
 
 
 def test_reader_lives_beside_its_thread_and_goes_when_it_was_killed(

@@ -104,6 +104,7 @@ def restored(events: list[dict[str, Any]]) -> list[str]:
     return [event["reason"] for event in events if event["event"] == "restored"]
 
 
+@pytest.mark.long
 async def test_process_killed_while_a_command_runs_is_succeeded_without_running_it_again(
     run: Run, repo: Repo
 ) -> None:

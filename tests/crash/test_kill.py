@@ -89,13 +89,12 @@ def described(summary: dict[str, Any]) -> str:
 @pytest.mark.timeout(400)
 def test_runs_killed_all_along_end_as_if_undisturbed(campaign: Any) -> None:
     along = ",".join([*ALONG[:2], *REGRESSIONS, *ALONG[2:]])
-    summary = campaign("short", "--workers", "1", "--pairs", "6", "--place", along)
+    summary = campaign("short", "--workers", "1", "--pairs", "2", "--place", along)
     assert summary["failures"] == []
     named = {place.partition("#")[0]: 1 for place in [*REGRESSIONS, *ALONG]}
     assert summary["points"] == named
     assert summary["after_effect"] >= 0.4 * summary["kills"]
-    assert summary["pairs"] == 6
-    assert len(summary["pair_kinds"]) == 5
+    assert summary["pairs"] == 2
 
 
 @pytest.mark.long
@@ -128,3 +127,4 @@ def test_five_hundred_pairs_of_resumes_have_one_winner_each(campaign: Any) -> No
     summary = campaign("pairs", "--pairs", str(LONG_PAIRS))
     assert summary["failures"] == []
     assert summary["pairs"] == LONG_PAIRS
+    assert len(summary["pair_kinds"]) == 5

@@ -44,15 +44,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None) -> 
         yield folder
 
 
-@pytest.mark.parametrize(
-    "node",
-    [
-        pytest.param("prepare", marks=pytest.mark.long),
-        pytest.param("planner", marks=pytest.mark.long),
-        "act",
-        pytest.param("tester", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("node", ["prepare", "planner", "act", "tester"])
 def test_server_killed_run_goes_on_and_gives_the_same_patch(
     node: str, home: Path, model: dict[str, str], repo: Repo, tmp_path: Path
 ) -> None:

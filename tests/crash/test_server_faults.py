@@ -168,7 +168,7 @@ async def every(faulty: Faulty, error: str, step: int) -> dict[str, int]:
 async def test_some_storage_calls_that_fail_are_answered_and_survived(
     faulty: Faulty, error: str
 ) -> None:
-    tally = await every(faulty, error, 23)
+    tally = await every(faulty, error, 47)
     assert tally["points"] >= 3
     assert tally["refused"] >= 1
 

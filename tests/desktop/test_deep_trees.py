@@ -31,7 +31,16 @@ async def _dig(desktop: AsyncSandbox, depth: int, name: str) -> None:
     await desktop.commands.run("python dig.py && rm dig.py")
 
 
-@pytest.mark.parametrize(("depth", "name"), TREES.values(), ids=TREES)
+every_tree = pytest.mark.parametrize(
+    ("depth", "name"),
+    [
+        pytest.param(*tree, id=name, marks=[pytest.mark.long] if name != "deep" else [])
+        for name, tree in TREES.items()
+    ],
+)
+
+
+@every_tree
 async def test_kill_of_a_deep_tree_removes_it_and_spares_the_rest(
     folder: Path, options_for: Any, depth: int, name: str
 ) -> None:
@@ -45,13 +54,8 @@ async def test_kill_of_a_deep_tree_removes_it_and_spares_the_rest(
     assert list((folder / "desktops").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("depth", "name"),
-    [
-        pytest.param(*tree, id=name, marks=[pytest.mark.long] if name != "deep" else [])
-        for name, tree in TREES.items()
-    ],
-)
+@pytest.mark.long
+@every_tree
 async def test_server_restarted_over_deep_trees_starts_and_sweeps_them(
     folder: Path, options_for: Any, depth: int, name: str
 ) -> None:

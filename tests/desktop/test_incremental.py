@@ -238,7 +238,7 @@ async def test_unreadable_folder_is_in_later_snapshots(create: Any, desktop: Asy
         await create("snapshot-that-is-none")
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.long)])
 async def test_many_snapshots_in_a_row_are_each_as_the_desktop_was(
     create: Any, desktop: AsyncSandbox, options: dict[str, Any], count: int
 ) -> None:

@@ -188,7 +188,7 @@ async def test_desktop_that_takes_long_to_end_does_not_delay_the_end_of_others(
     create: Any, data_dir: Path
 ) -> None:
     large, small = await create(), await create()
-    fill = "import os\nfor n in range(40000): os.close(os.open(str(n), os.O_CREAT))"
+    fill = "import os\nfor n in range(15000): os.close(os.open(str(n), os.O_CREAT))"
     await large.files.write("/tmp/fill.py", fill)
     await large.commands.run("mkdir many; cd many; python3 /tmp/fill.py", timeout=90)
     await asyncio.gather(large.set_timeout(0), small.set_timeout(0))

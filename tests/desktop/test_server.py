@@ -178,6 +178,7 @@ async def test_sweep_at_start_removes_what_nobody_owns(folder: Path) -> None:
     assert list((folder / "layers").iterdir()) == []
 
 
+@pytest.mark.long
 async def test_snapshot_whose_layer_was_given_up_is_forgotten_at_start(
     folder: Path, options_for: Any
 ) -> None:
@@ -193,6 +194,7 @@ async def test_snapshot_whose_layer_was_given_up_is_forgotten_at_start(
     assert (await desktop.commands.run("echo whole")).stdout == "whole\n"
 
 
+@pytest.mark.long
 async def test_snapshot_that_lacks_a_lower_layer_is_damage_and_not_forgotten_at_start(
     folder: Path, options_for: Any
 ) -> None:

@@ -63,6 +63,7 @@ async def test_resume_lost_desktop_is_rebuilt_from_its_snapshot(
     assert state["report"]["status"] == "verified"
 
 
+@pytest.mark.long
 async def test_copied_thread_gets_a_desktop_of_its_own(
     scripted_graph: Any, repo: Repo, settings: Settings
 ) -> None:
@@ -97,6 +98,7 @@ async def drain_at(graph: Any, given: Any, thread: str, event: str) -> None:
             control.request_drain()
 
 
+@pytest.mark.long
 async def test_run_drained_by_its_control_goes_on(engine_graph: Any, repo: Repo) -> None:
     with pytest.raises(GraphDrained):
         await drain_at(engine_graph, {"source": str(repo())}, "drained", "baseline")

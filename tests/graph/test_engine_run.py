@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from milestones import CALCULATOR_MILESTONES, milestones
 from samples import Repo, tree_of
 
@@ -50,6 +51,7 @@ async def test_engine_wrong_mean_gets_verified_patch_and_leaves_snapshots_only(
     assert database / len(history) < 100_000
 
 
+@pytest.mark.long
 async def test_engine_unrepairable_repository_is_unsolved_with_reason(
     engine_graph: Any, repo: Repo
 ) -> None:

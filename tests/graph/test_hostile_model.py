@@ -30,7 +30,7 @@ from sentient_desktop import ensure_server
 from tools.errors import ModelError, UsageError
 from tools.settings import Settings
 
-RUNS = int(os.environ.get("HOSTILE_RUNS") or 4)
+RUNS = int(os.environ.get("HOSTILE_RUNS") or 2)
 SEED = int(os.environ.get("HOSTILE_SEED") or 1)
 FIRST = int(os.environ.get("HOSTILE_FIRST") or 0)
 SIDE_BY_SIDE = 4

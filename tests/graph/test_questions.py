@@ -69,6 +69,7 @@ async def test_plan_bad_answers_leave_the_question_and_no_trace(
     assert state["report"]["summary"] == "the plan was rejected"
 
 
+@pytest.mark.long
 async def test_impossible_hint_reaches_the_coder_and_files_are_as_they_were(
     scripted_graph: Any, repo: Repo
 ) -> None:
@@ -189,6 +190,7 @@ async def test_budget_tokens_extended_within_an_attempt_goes_on_with_the_hint(
     assert said[1:] == ["A person says: the divisor"]
 
 
+@pytest.mark.long
 async def test_budget_seconds_used_up_is_asked_before_the_next_call(
     scripted_graph: Any, repo: Repo
 ) -> None:

@@ -83,6 +83,7 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
+@pytest.mark.long
 async def test_agent_server_question_bad_answer_leaves_it_to_be_answered(
     server: str, repo: Repo
 ) -> None:

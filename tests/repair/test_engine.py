@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from engine_samples import CLAMP, TEST_CLAMP, Repair
 
 
@@ -16,6 +17,7 @@ def test_engine_one_fault_is_fixed_with_a_minimal_edit(repair: Repair) -> None:
     assert run.result["suspicious"][0]["path"] == "clamp.py"
 
 
+@pytest.mark.long
 def test_engine_three_faults_in_three_modules_are_all_fixed(repair: Repair) -> None:
     run = repair(
         {
@@ -50,6 +52,7 @@ def test_engine_three_faults_in_three_modules_are_all_fixed(repair: Repair) -> N
     assert "item not in stock" in run.repaired()["shop/stock.py"]
 
 
+@pytest.mark.long
 def test_engine_test_failing_through_two_faults_is_fixed(repair: Repair) -> None:
     run = repair(
         {
@@ -95,6 +98,7 @@ def test_engine_one_of_two_faults_out_of_reach_is_partial(repair: Repair) -> Non
     assert "test_hash.py::test_digest" not in run.result["fixed"]
 
 
+@pytest.mark.long
 def test_engine_unrepairable_code_gives_none_within_the_budget(repair: Repair) -> None:
     started = time.monotonic()
     run = repair(
@@ -151,6 +155,7 @@ def test_engine_constant_of_a_module_is_fixed_wherever_it_was_imported(repair: R
     assert run.edits == [("settings.py", "LIMIT = 9", "LIMIT = 10")]
 
 
+@pytest.mark.long
 def test_engine_default_of_a_dataclass_field_is_fixed_by_a_fresh_import(repair: Repair) -> None:
     run = repair(
         {
@@ -178,6 +183,7 @@ def test_engine_default_of_a_dataclass_field_is_fixed_by_a_fresh_import(repair: 
     assert run.edits == [("options.py", "retries: int = 2", "retries: int = 3")]
 
 
+@pytest.mark.long
 def test_engine_shared_default_list_is_unshared(repair: Repair) -> None:
     run = repair(
         {
@@ -200,6 +206,7 @@ def test_engine_shared_default_list_is_unshared(repair: Repair) -> None:
     assert "seen=None" in run.repaired()["log.py"]
 
 
+@pytest.mark.long
 def test_engine_runs_twice_with_the_same_edits(repair: Repair) -> None:
     files = {
         "area.py": "def area(w, h):\n    return w + h\n",

@@ -1,8 +1,10 @@
 """The engine as a program, on suites that hang, die, keep state or are laid out differently."""
 
+import pytest
 from engine_samples import CLAMP, TEST_CLAMP, Repair
 
 
+@pytest.mark.long
 def test_engine_hanging_loop_is_fixed(repair: Repair) -> None:
     run = repair(
         {
@@ -29,6 +31,7 @@ def test_engine_hanging_loop_is_fixed(repair: Repair) -> None:
     assert run.edits == [("triangle.py", "rows += 1", "rows -= 1")]
 
 
+@pytest.mark.long
 def test_engine_sleeping_test_counts_as_hung(repair: Repair) -> None:
     run = repair(
         {
@@ -133,6 +136,7 @@ def test_engine_project_with_warnings_as_errors_is_repaired(repair: Repair) -> N
     assert run.edits == [("clamp.py", "if value < high:", "if value > high:")]
 
 
+@pytest.mark.long
 def test_engine_tests_that_end_the_process_cost_only_themselves(repair: Repair) -> None:
     run = repair(
         {
@@ -149,6 +153,7 @@ def test_engine_tests_that_end_the_process_cost_only_themselves(repair: Repair) 
     assert run.edits == [("clamp.py", "if value < high:", "if value > high:")]
 
 
+@pytest.mark.long
 def test_engine_memoised_function_is_judged_without_old_results(repair: Repair) -> None:
     run = repair(
         {
@@ -183,6 +188,7 @@ def test_engine_memoised_function_is_judged_without_old_results(repair: Repair) 
     )
 
 
+@pytest.mark.long
 def test_engine_arguments_changed_in_place_do_not_mislead_later_candidates(
     repair: Repair,
 ) -> None:

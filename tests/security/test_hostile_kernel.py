@@ -57,7 +57,7 @@ async def test_results_of_any_depth_end_in_an_answer(create: Any, options: dict[
     """Code in a context can write to its kernel's pipe of events whatever it likes."""
     made = await create("code-interpreter-v1")
     box = await AsyncSandbox.connect(made.sandbox_id, **options)
-    for depth in (50, 200, 970, 975, 5000):
+    for depth in (50, 970, 975, 5000):
         lists = f"b'[' * {depth} + b']' * {depth}"
         start, end = '{"event": "result", "data": {"x/y": ', "}}\\n"
         done = await box.run_code(f"import os; os.write(4, b'{start}' + {lists} + b'{end}'); None")

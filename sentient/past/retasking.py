@@ -9,7 +9,7 @@ from nodes.state import State
 from sentient.past.timeline import Moment, Timeline
 from tools.errors import UsageError
 
-OPEN = frozenset({"planner", "approval", "coder"})
+OPEN = frozenset({"planner", "approval", "spread", "coder"})
 """Nodes to come that take a task up; after them the work of the old one is under way."""
 
 

@@ -15,7 +15,8 @@ from scripted_model import Script, call, scripted_model
 
 from checkpoints.sqlite import open_saver
 from graphs.engineering import make_graph
-from nodes.desktops import OWNER
+from nodes.candidates import APPROACHES
+from nodes.desktops import OWNER, ROLE
 from tools.connection import Connection
 from tools.desktop import Desktop, list_desktops
 from tools.errors import SentientError
@@ -50,7 +51,7 @@ class Run:
     def __init__(self, settings: Settings, thread: str) -> None:
         self.settings, self.thread = settings, thread
 
-    async def killed_in(self, begun: str, arguments: list[str]) -> None:
+    async def killed_in(self, begun: str, arguments: list[str], role: str = "work") -> None:
         process = subprocess.Popen(
             [*MAIN, *arguments],
             env={
@@ -64,17 +65,18 @@ class Run:
             stderr=subprocess.DEVNULL,
         )
         try:
-            while not await self._has_begun(begun):
+            while not await self._has_begun(begun, role):
                 assert process.poll() is None
                 await asyncio.sleep(0.1)
         finally:
             process.kill()
             process.wait()
 
-    async def _has_begun(self, begun: str) -> bool:
+    async def _has_begun(self, begun: str, role: str) -> bool:
         connection = Connection(self.settings)
         try:
-            found = [d async for d in list_desktops(connection, {OWNER: self.thread})]
+            mine = {OWNER: self.thread, ROLE: role}
+            found = [d async for d in list_desktops(connection, mine)]
             desktop = await Desktop.connect(found[0], connection=connection)
             done = await desktop.exec(f"ls {JOURNALS}/{begun}/intent.*")
         except (SentientError, IndexError):
@@ -116,6 +118,30 @@ async def test_process_killed_while_a_command_runs_is_succeeded_without_running_
     assert answers(state)[:2] == ["\n[exit code 0]", "1\n\n[exit code 0]"]
     assert state["report"]["status"] == "verified"
     assert {"path": "calc.py", "status": "M", "added": 2, "removed": 1} in state["report"]["files"]
+
+
+@pytest.mark.long
+async def test_process_killed_in_the_second_candidate_is_succeeded_in_both(
+    settings: Settings, repo: Repo, request: pytest.FixtureRequest
+) -> None:
+    script = Script(coder=CODER[2:], coders={APPROACHES[1]: CODER})
+    with scripted_model(script) as url:
+        run = Run(settings.model_copy(update={"openai_base_url": url}), request.node.name)
+        arguments = ["fix", str(repo()), "--thread", run.thread, "--candidates", "2"]
+        await run.killed_in("*-act-*/000", arguments, role="work-2")
+        await run.killed_in("*-act-*/000", ["resume", run.thread], role="work-2")
+        events, state = await run.resumed()
+    told = [event["text"] for event in events if event["event"] == "answer"]
+    assert restored([event for event in events if event["candidate"] == 2]) == []
+    assert "1\n\n[exit code 0]" in told, "the command of the second candidate ran once"
+    report = state["report"]
+    assert [(r["candidate"], r["passed"], r["lines"]) for r in report["candidates"]] == [
+        (1, True, 2),
+        (2, True, 3),
+    ]
+    assert report["status"] == "verified"
+    left = [d async for d in list_desktops(Connection(settings), {OWNER: run.thread})]
+    assert left == []
 
 
 @pytest.mark.long

@@ -1,18 +1,28 @@
 """Several candidates through the whole graph, with a scripted model that tells them apart."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from pydantic import SecretStr
 from samples import Repo
-from scripted_model import Answer, Script, call
+from scripted_model import Script, call, scripted_model
 
 from checkpoints.ledger import Ledger
 from nodes.candidates import APPROACHES
 from nodes.desktops import OWNER
 from nodes.events import parse_event
+from sentient.opening import open_graph, saver_of
+from sentient.past.compare import compare
+from sentient.past.timeline import read_timeline
+from sentient.past.travel import fork, rewind
+from sentient.runs import Runs
 from tools.connection import Connection
 from tools.desktop import list_desktops
+from tools.errors import ModelError, UsageError
 from tools.settings import Settings
 
 OLD = "sum(values) / (len(values) + 1)"
@@ -26,37 +36,42 @@ SHORT = call("replace", path="calc.py", old=OLD, new="sum(values) / len(values)"
 DONE = call("hand_in", summary="divided by the number of values")
 
 
-@dataclass
-class Several(Script):
-    """A script for each candidate: the one of its approach."""
-
-    coders: Sequence[Sequence[Answer]] = ()
-
-    def answer(self, request: dict[str, Any]) -> Answer:
-        asked = "\n".join(str(message["content"]) for message in request["messages"][:2])
-        told = [n for n, approach in enumerate(APPROACHES) if approach and approach in asked]
-        self.coder = self.coders[told[0] if told else 0]
-        return super().answer(request)
+SECOND = APPROACHES[1]
+"""What the second candidate alone is told."""
 
 
-def config(thread: str) -> dict[str, Any]:
-    return {"configurable": {"thread_id": thread}}
+def config(thread: str, **more: Any) -> dict[str, Any]:
+    return {"configurable": {"thread_id": thread, **more}}
 
 
-async def test_candidates_smallest_verified_patch_is_delivered(
+async def follow(
+    graph: Any, given: Any, thread: Any, listen: Callable[[Any], None], **options: Any
+) -> None:
+    async for event in graph.astream(given, thread, stream_mode="custom", **options):
+        listen(event)
+
+
+async def test_candidates_stopped_and_resumed_smallest_verified_patch_is_delivered(
     scripted_graph: Any, repo: Repo, settings: Settings, patch_of: Any
 ) -> None:
-    script = Several(coders=[[LONG, DONE], [SHORT, DONE]])
-    events, state = [], {}
+    script = Script(coder=[LONG, DONE], coders={SECOND: [SHORT, DONE]})
+    graph, control, events = scripted_graph(script), RunControl(), list[Any]()
+    thread = config("several")
+
+    def took(event: Any) -> None:
+        assert parse_event(event).model_dump() == event
+        events.append(event)
+        if event["event"] == "call":
+            control.request_drain()
+
     given = {"source": str(repo()), "candidates": 2}
-    async for mode, item in scripted_graph(script).astream(
-        given, config("several"), stream_mode=["custom", "values"]
-    ):
-        if mode == "custom":
-            assert parse_event(item).model_dump() == item
-            events.append(item)
-        else:
-            state = item
+    with pytest.raises(GraphDrained):
+        await follow(graph, given, thread, took, control=control)
+    stopped = await graph.aget_state(thread)
+    assert stopped.next == ("candidate", "candidate")
+    assert "verdict" not in {event["event"] for event in events}
+    await follow(graph, None, thread, took)
+    state = (await graph.aget_state(thread)).values
     report = state["report"]
     assert report["status"] == "verified"
     shown = [(r["candidate"], r["passed"], r["lines"], r["fixed"]) for r in report["candidates"]]
@@ -77,3 +92,74 @@ async def test_candidates_smallest_verified_patch_is_delivered(
     rows = {(row["kind"], row["candidate"]) for row in ledger.test_history("several")}
     ledger.close()
     assert {("baseline", None), ("verdict", 1), ("verdict", 2)} <= rows
+
+
+async def test_candidate_failed_after_another_ended_goes_on_alone(
+    scripted_graph: Any, repo: Repo
+) -> None:
+    script = Script(coder=[SHORT, DONE], coders={SECOND: [LONG, DONE]})
+    graph, thread = scripted_graph(script, candidates_at_once=1), config("several-failed")
+
+    def refuse(event: Any) -> None:
+        if (event["event"], event["candidate"]) == ("answer", 2):
+            script.status = 401
+
+    given, events = {"source": str(repo()), "candidates": 2}, list[Any]()
+    with pytest.raises(ModelError, match="says 401"):
+        await follow(graph, given, thread, refuse)
+    script.status, before = 200, len(script.requests)
+    await follow(graph, None, thread, events.append)
+    assert len(script.requests) == before + 2, "the second candidate's last, and the review"
+    begun = [(e["node"], e["candidate"]) for e in events if e["event"] == "started"]
+    assert begun == [
+        *(("coder", 2), ("act", 2), ("tester", 2)),
+        *(("choose", 0), ("reviewer", 0), ("deliver", 0)),
+    ]
+    report = (await graph.aget_state(thread)).values["report"]
+    assert [r["candidate"] for r in report["candidates"]] == [1, 2]
+    assert (report["status"], report["usage"]["calls"]) == ("verified", 1 + 2 * 2 + 1)
+
+
+@pytest.mark.long
+async def test_thread_with_candidates_travels_in_time(
+    settings: Settings, repo: Repo, tmp_path: Path
+) -> None:
+    script = Script(coder=[LONG, DONE], coders={SECOND: [SHORT, DONE]})
+    with scripted_model(script) as url:
+        changes = {"model": "scripted", "openai_base_url": url}
+        kept = SecretStr(f"sqlite:///{tmp_path}/travel.db")
+        runs = Runs(settings.model_copy(update={**changes, "checkpoints": kept}))
+        async with open_graph(runs.settings) as graph:
+            await graph.ainvoke({"source": str(repo()), "candidates": 2}, config("several-past"))
+            runs.ledger.save_thread("several-past", status="verified")
+            past = await read_timeline(saver_of(graph), "several-past")
+            made = [(moment.node, moment.next) for moment in past.moments]
+            assert made[2:5] == [
+                ("choose", ("reviewer",)),
+                ("candidate", ("choose",)),
+                ("spread", ("candidate",)),
+            ]
+            chosen, ended, begun = past.moments[2:5]
+            assert (await compare(runs.settings, past, begun.id, chosen.id)).files[0].added == 1
+            before = len(script.requests)
+
+            async def resumed(thread: str, **more: Any) -> int:
+                """Requests of a run that goes on from where the thread is."""
+                asked = len(script.requests)
+                state = await graph.ainvoke(None, config(thread, **more))
+                ranking = [r["candidate"] for r in state["report"]["candidates"]]
+                assert (state["report"]["status"], ranking) == ("verified", [2, 1])
+                assert state["report"]["usage"]["calls"] == before
+                return len(script.requests) - asked
+
+            await fork(runs, "several-past", begun.id, "several-forked", "")
+            assert await resumed("several-forked") == 5, "both candidates anew, and the review"
+            await rewind(runs, "several-past", begun.id)
+            assert await resumed("several-past") == 5
+            await rewind(runs, "several-past", ended.id)
+            assert await resumed("several-past") == 1, "what the candidates came to is known"
+            assert await resumed("several-past", checkpoint_id=begun.id) == 5
+            with pytest.raises(UsageError, match="candidate comes next") as refused:
+                await fork(runs, "several-past", begun.id, "several-other", "another task")
+            assert "the last one before it that does" in (refused.value.hint or "")
+    runs.ledger.close()

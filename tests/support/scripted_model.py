@@ -6,7 +6,7 @@ answers the conversation already holds, so that a resumed run gets the answers i
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +36,8 @@ class Script:
     """What each role answers; the last coder answer is repeated."""
 
     coder: Sequence[Answer] = ()
+    coders: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
+    """Other answers of the coder, by a text that its first request holds."""
     planner: str | Answer = '{"diagnosis": "scripted: look at the failing function", "steps": []}'
     reviewer: str | Answer = "ACCEPT"
     storm: list[Answer] = field(default_factory=list)
@@ -54,7 +56,9 @@ class Script:
         if system.startswith("You review"):
             return self.reviewer if isinstance(self.reviewer, dict) else say(self.reviewer)
         given = sum(message["role"] == "assistant" for message in messages)
-        return self.coder[min(given, len(self.coder) - 1)]
+        told = str(messages[1]["content"])
+        coder = next((self.coders[text] for text in self.coders if text in told), self.coder)
+        return coder[min(given, len(coder) - 1)]
 
 
 def completion(

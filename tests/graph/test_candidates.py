@@ -12,6 +12,7 @@ from samples import Repo
 from scripted_model import Script, call, scripted_model
 
 from checkpoints.ledger import Ledger
+from checkpoints.retention import named_in
 from nodes.candidates import APPROACHES
 from nodes.desktops import OWNER
 from nodes.events import parse_event
@@ -33,6 +34,7 @@ LONG = call(
     new="    total = sum(values)\n    return total / len(values)",
 )
 SHORT = call("replace", path="calc.py", old=OLD, new="sum(values) / len(values)")
+READ = call("read_file", path="calc.py")
 DONE = call("hand_in", summary="divided by the number of values")
 
 
@@ -94,30 +96,46 @@ async def test_candidates_stopped_and_resumed_smallest_verified_patch_is_deliver
     assert {("baseline", None), ("verdict", 1), ("verdict", 2)} <= rows
 
 
-async def test_candidate_failed_after_another_ended_goes_on_alone(
-    scripted_graph: Any, repo: Repo
+async def test_candidate_failed_after_another_ended_goes_on_alone_within_its_share(
+    scripted_graph: Any, repo: Repo, settings: Settings, saver: Any
 ) -> None:
-    script = Script(coder=[SHORT, DONE], coders={SECOND: [LONG, DONE]})
+    script = Script(
+        coder=[READ, SHORT, DONE], coders={SECOND: [READ, LONG, DONE]}, tokens=(1000, 500)
+    )
     graph, thread = scripted_graph(script, candidates_at_once=1), config("several-failed")
 
     def refuse(event: Any) -> None:
         if (event["event"], event["candidate"]) == ("answer", 2):
             script.status = 401
 
-    given, events = {"source": str(repo()), "candidates": 2}, list[Any]()
+    given = {"source": str(repo()), "candidates": 2, "max_tokens": 9000}
     with pytest.raises(ModelError, match="says 401"):
         await follow(graph, given, thread, refuse)
-    script.status, before = 200, len(script.requests)
+    await check_needed_snapshots_are_named(settings, saver, "several-failed")
+    script.status, before, events = 200, len(script.requests), list[Any]()
     await follow(graph, None, thread, events.append)
-    assert len(script.requests) == before + 2, "the second candidate's last, and the review"
     begun = [(e["node"], e["candidate"]) for e in events if e["event"] == "started"]
     assert begun == [
-        *(("coder", 2), ("act", 2), ("tester", 2)),
+        *(("coder", 2), ("act", 2), ("coder", 2), ("tester", 2)),
         *(("choose", 0), ("reviewer", 0), ("deliver", 0)),
     ]
+    assert len(script.requests) == before + 2, "one of the second candidate, and the review"
     report = (await graph.aget_state(thread)).values["report"]
-    assert [r["candidate"] for r in report["candidates"]] == [1, 2]
+    used = [(r["candidate"], r["passed"], r["usage"]["calls"]) for r in report["candidates"]]
+    assert used == [(1, True, 2), (2, True, 2)], "a third call does not fit in half of the tokens"
     assert (report["status"], report["usage"]["calls"]) == ("verified", 1 + 2 * 2 + 1)
+
+
+async def check_needed_snapshots_are_named(settings: Settings, saver: Any, thread: str) -> None:
+    """The newest snapshot of each candidate is one that no prune deletes."""
+    ledger, server = Ledger(settings.home / "ledger.db"), Connection(settings).server_name
+    roles = {row["id"]: row["role"] for row in ledger.inventory.desktops(server)}
+    rows = [row for row in ledger.inventory.snapshots(server) if row["thread"] == thread]
+    ledger.close()
+    rows.sort(key=lambda row: str(row["at"]))
+    newest = {roles[row["desktop"]]: row["id"] for row in rows}
+    needed = {newest["work-1"], newest["work-2"]}
+    assert await named_in(saver, needed) == needed
 
 
 @pytest.mark.long

@@ -41,6 +41,8 @@ class DesktopRef(TypedDict):
     head: str
     line: NotRequired[str]
     """The line of work that made it, where a thread has several; another line forks from it."""
+    ended: NotRequired[bool]
+    """Whether it was ended on purpose when its snapshot was taken."""
 
 
 def kept_by(lease: Lease, line: str) -> dict[str, Any]:
@@ -165,7 +167,9 @@ class Binding(Generic[D]):
         return kept if turned else None
 
     async def _attach(self, adopt: str | None) -> D | None:
-        if self._ref is None or self._ref.get("line", "") != self._line:
+        if self._ref is None or self._ref.get("ended"):
+            return None
+        if self._ref.get("line", "") != self._line:
             return None  # another line's desktop is not touched: its files are taken from there
         desktop = await self._desktops.find(self._ref["id"], self._lease.thread)
         if desktop is None:

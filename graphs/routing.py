@@ -12,8 +12,11 @@ from nodes.candidates import begun
 from nodes.reviews import SEND_BACKS, only_model_objects
 from nodes.state import State
 
-Decision = Literal["coder", "budget", "spread"]
-"""The coder decides, or several do; whether it may, where something is used up, is asked first."""
+Decision = Literal["coder", "budget"]
+"""The coder decides; whether it may, where something is used up, is a question of its own."""
+
+Beginning = Literal[Decision, "spread"]
+"""The first decision may be that of several candidates."""
 
 INNER = ("coder", "act", "tester", END)
 """Where a candidate goes next, who asks nobody and reviews nothing."""
@@ -24,9 +27,9 @@ def after_planner(state: State) -> Literal["approval", "impossible"]:
     return "impossible" if state["gave_up"] else "approval"
 
 
-def after_approval(state: State) -> Literal[Decision, "deliver"]:
+def after_approval(state: State) -> Literal[Beginning, "deliver"]:
     """A rejected plan is delivered as it is."""
-    return "deliver" if state["gave_up"] else _decision(state)
+    return "deliver" if state["gave_up"] else _beginning(state)
 
 
 def after_coder(state: State) -> Literal[Decision, "act", "tester", "impossible"]:
@@ -70,15 +73,15 @@ def _blocked(state: State) -> bool:
     return any(finding["blocking"] for finding in state["findings"])
 
 
-def after_impossible(state: State) -> Literal[Decision, "deliver"]:
+def after_impossible(state: State) -> Literal[Beginning, "deliver"]:
     """A person may have revived the task."""
-    return _again(state)
+    return "deliver" if state["gave_up"] else _beginning(state)
 
 
-def after_budget(state: State) -> Literal[Decision, "tester", "deliver"]:
+def after_budget(state: State) -> Literal[Beginning, "tester", "deliver"]:
     """More was granted; or the run ends, with a verdict on work in hand if there is time."""
     if not state["gave_up"]:
-        return _decision(state)
+        return _beginning(state)
     has_time = state.get("spent", "") in {"tokens", "usd"}
     return "tester" if _in_hand(state) and has_time else "deliver"
 
@@ -126,7 +129,10 @@ def _again(state: State) -> Literal[Decision, "deliver"]:
 
 
 def _decision(state: State) -> Decision:
-    if reached(state):
-        return "budget"
-    several = state.get("candidates", 1) > 1 and not state.get("results")
-    return "spread" if several and not state["attempt"] else "coder"
+    return "budget" if reached(state) else "coder"
+
+
+def _beginning(state: State) -> Beginning:
+    is_first = not state["attempt"] and not state.get("results")
+    several = is_first and state.get("candidates", 1) > 1
+    return "spread" if several and not reached(state) else _decision(state)

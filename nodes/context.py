@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.errors import GraphInterrupt
 
-from checkpoints.binding import KEPT, Binding
+from checkpoints.binding import KEPT, Binding, DesktopRef
 from checkpoints.lease import Lease, held_lease
 from checkpoints.ledger import Ledger
 from nodes.desktops import ThreadDesktops
@@ -69,6 +69,7 @@ class Step:
         self._attempt, self._changed = state.get("attempt", 0), state.get("changed")
         self._secrets = state.get("secrets", [])
         self._desktop: Desktop | None = None
+        self._released: DesktopRef | None = None
         self._lease = held_lease(services.settings.leases, thread) or Lease.alone(thread)
         line = str(self.candidate) if self.candidate else ""
         self._desktops = services.desktops.of_line(line)
@@ -162,6 +163,17 @@ class Step:
             yield desktop
         await self.services.desktops.ended(desktop, "its work ended")
 
+    async def release(self) -> None:
+        """Take the snapshot of this node's files now and end its desktop, which gives way.
+
+        The node must not touch its files any more; the next one has them from the snapshot.
+        """
+        if ref := await self._binding.seal():
+            self._released = {**ref, "ended": True}
+            await self._exits.aclose()
+            self._binding.kept[KEPT] = None
+            await self._desktops.kill_working(self.thread, "gave way to its verdict's")
+
     async def snapshot(self, desktop: Desktop) -> str:
         """Take a snapshot that is neither the last word of this node nor lost sight of."""
         taken = await desktop.snapshot()
@@ -223,7 +235,7 @@ class Step:
 
     async def close(self, update: Update) -> Update:
         """Add to a node's update which snapshot its files are in, when it touched any."""
-        ref = await self._binding.seal()
+        ref = self._released or await self._binding.seal()
         if ref is None:
             return update
         self._attempt = update.get("attempt", self._attempt)

@@ -60,6 +60,8 @@ async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding
         return _refused(state, [f"no patch can be made: {error}"])
     if not claimed.text:
         return _refused(state, ["nothing was changed"])
+    if step.candidate:  # so that candidates never wait for each other with a desktop each
+        await step.release()
     async with step.pristine(state["base_snapshot"]) as desktop:
         baseline = await known_baseline(state, desktop)
         if baseline is None:

@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     """Coders that work on a plan side by side where a run does not say; the engine is one."""
 
     candidates_at_once: int = Field(default=4, ge=1, le=8)
-    """How many of them work at a time; each needs up to two desktops."""
+    """How many of them work at a time, each with one desktop."""
 
     answer_tokens: int = Field(default=16_384, gt=0)
     """Tokens a model's answer may have, its reasoning included."""

@@ -13,6 +13,7 @@ from langgraph.types import Command, StateUpdate
 
 from checkpoints.lease import holding, lease_for_run, thread_lease
 from graphs.faults import storage_errors
+from graphs.pump import pumped
 from nodes.context import LENT_SAVER
 from tools.errors import UsageError
 from tools.sink import Sink
@@ -37,7 +38,8 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
     ) -> AsyncIterator[Any]:
         """Run as LangGraph does, with durability `sync` and the thread's lease.
 
-        The lease is given back when the stream ends, fails, is cancelled or closed.
+        The run does not wait for its reader (`graphs.pump`). The lease is given back when the run
+        ends or fails, and when the stream is cancelled or closed, which ends the run.
 
         Raises:
             ThreadBusyError: the thread is being run.
@@ -48,22 +50,27 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         config = self._synchronous(config, options)
         self.sink.refuse([input.resume, input.update] if isinstance(input, Command) else input)
         run = cast("AsyncGenerator[Any, None]", super().astream(input, config, **options))
-        thread = config["configurable"].get("thread_id")
-        if thread is None:  # LangGraph refuses it, as there is a saver
-            async for item in run:
+        if config["configurable"].get("thread_id") is not None:
+            run = self._leased(run, input, config)
+        # else LangGraph refuses it, as there is a saver
+        async with aclosing(pumped(run)) as items:
+            async for item in items:
                 yield item
-            return
+
+    async def _leased(
+        self, run: AsyncGenerator[Any, None], input: Any, config: RunnableConfig
+    ) -> AsyncGenerator[Any, None]:
+        """The run with the thread's lease; it is to be read in a task of its own.
+
+        Only this task holds the lease then: the context of whoever reads does not.
+        """
+        thread = str(config["configurable"]["thread_id"])
         with storage_errors():
-            async with lease_for_run(self.leases, str(thread)) as lease, aclosing(run) as stream:
+            async with lease_for_run(self.leases, thread) as lease, aclosing(run):
                 await self._refuse_second_task(input, config)
-                while True:
-                    # only within the run: our caller's context does not hold the lease
-                    with holding(lease):
-                        try:
-                            item = await anext(stream)
-                        except StopAsyncIteration:
-                            return
-                    yield item
+                with holding(lease):
+                    async for item in run:
+                        yield item
 
     async def _refuse_second_task(self, input: Any, config: RunnableConfig) -> None:
         """Raise before anything is saved: what one task left must not be taken for another's."""

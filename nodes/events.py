@@ -68,6 +68,13 @@ class Draining(Event):
     event: Literal["draining"] = "draining"
 
 
+class Dropped(Event):
+    """Events with a star that a reader who is behind has missed at this place."""
+
+    event: Literal["dropped"] = "dropped"
+    count: Count
+
+
 class Started(Event):
     """A node begins; again after a failure, and after the answer to a question."""
 
@@ -347,7 +354,7 @@ class Report(Event):
 
 
 AnyEvent = Annotated[
-    Accepted | Draining | Started | Finished | Failed | Restored | Waiting | Question
+    Accepted | Draining | Dropped | Started | Finished | Failed | Restored | Waiting | Question
     | Answered | Packing | Installing | Environment | Desktop | Repository | Analysis | Tests
     | Test | Baseline | Planned | Tokens | Cost | Call | Output | Answer | Search | Repair
     | Searched | Verdict | Ranking | Review | Report,

@@ -1,7 +1,6 @@
 """How a command shows a run: listeners that the run does not wait for."""
 
 import json
-import queue
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,13 +9,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from nodes.events import EVENTS
+from nodes.backlog import Backlog
 from sentient.progress import Progress
 from sentient.signals import Listen
 from sentient.streams import ReaderGoneError, abandon
-
-BEHIND = 1000
-"""Events that may wait for a reader; from then on those that a later one makes up for are lost."""
 
 PATIENCE_S = 5.0
 """How long a run that has ended waits for a reader who does not read."""
@@ -52,17 +48,22 @@ class Apart:
 
     def __init__(self, listen: Listen) -> None:
         self._listen = listen
-        self._waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._backlog, self._news, self._over = Backlog(), threading.Condition(), False
         self._thread = threading.Thread(target=self._tell, daemon=True)
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take an event; returns at once."""
-        kind = EVENTS.get(event["event"])
-        if kind is None or not kind.PASSING or self._waiting.qsize() < BEHIND:
-            self._waiting.put(event)
+        with self._news:
+            self._backlog.put(event)
+            self._news.notify()
 
     def _tell(self) -> None:
-        while (event := self._waiting.get()) is not None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._backlog or self._over)
+                if not self._backlog:
+                    return
+                event = self._backlog.take()
             self._listen(event)
 
     def __enter__(self) -> Self:
@@ -75,7 +76,9 @@ class Apart:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._waiting.put(None)
+        with self._news:
+            self._over = True
+            self._news.notify()
         self._thread.join(PATIENCE_S)
 
 

@@ -85,6 +85,11 @@ class Progress:
     def _on_accepted(self, event: dict[str, Any]) -> None:
         self._say("thread", event["thread"])
 
+    def _on_dropped(self, event: dict[str, Any]) -> None:
+        if self._verbose:
+            lost = f"{plural(event['count'], 'event')} not shown: the terminal is too slow"
+            self._say(event["node"], lost, "yellow")
+
     def _on_desktop(self, event: dict[str, Any]) -> None:
         self._say("prepare", f"desktop {event['id']}")
 

@@ -117,10 +117,14 @@ async def test_run_failing_gives_the_lease_back(gate: Gate) -> None:
 
 
 async def test_run_caller_between_two_items_has_no_right_to_the_thread(gate: Gate) -> None:
-    gate.open.set()
-    async for _ in gate.graph.astream({"log": []}, CONFIG, stream_mode="updates"):
-        with pytest.raises(ThreadBusyError):
-            await invoke(gate.graph)
+    told = []
+    async for item in gate.graph.astream({"log": []}, CONFIG, stream_mode="updates"):
+        if not told:
+            with pytest.raises(ThreadBusyError):
+                await invoke(gate.graph)
+        gate.open.set()
+        told += [*item]
+    assert told == ["first", "second"]
 
 
 async def test_run_and_update_within_a_lease_use_it(gate: Gate) -> None:

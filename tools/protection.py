@@ -1,5 +1,6 @@
 """What a coder may not change: tests, their configuration, and what steers a test run."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
@@ -19,13 +20,23 @@ CONFIGURATION = frozenset(
     {
         "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
         "setup.cfg", "pyproject.toml", ".coveragerc", ".gitattributes", ".gitmodules",
-        ".npmrc", "node.config.json",
+        ".npmrc", "node.config.json", ".babelrc", ".swcrc",
     }
 )  # fmt: skip
 """Files that change how tests are found, run or counted, in whatever folder they are."""
 
+NODE_CONFIGURATION = re.compile(
+    r"(vite|vitest|jest|babel)\b.*\.?(config|workspace|projects|setup|preset)\b.*"
+    r"|setup-?tests?\..*|\.babelrc\..*|.*\.snap",
+    re.IGNORECASE,
+)
+"""The same of vitest and jest, with what they compile with and compare with."""
+
 HOOKS = frozenset({"conftest", "sitecustomize", "usercustomize"})
 """Modules or packages that Python or pytest import by themselves, by any part of a path."""
+
+NODE_FOLDERS = frozenset({"node_modules", "__mocks__", "__snapshots__"})
+"""Folders whose files take the place of others, or say what is expected."""
 
 TEST_MACHINERY = frozenset(
     {
@@ -48,10 +59,11 @@ def is_configuration(path: str) -> bool:
     top = parts[0].split(".")[0] if parts else ""
     return (
         pure.name in CONFIGURATION
+        or NODE_CONFIGURATION.fullmatch(pure.name) is not None
         or any(part.split(".")[0] in HOOKS for part in pure.parts)
         or any(part.endswith((".dist-info", ".egg-info", ".pth")) for part in pure.parts)
         or path.startswith(".github/")
-        or "node_modules" in pure.parts
+        or not NODE_FOLDERS.isdisjoint(pure.parts)
         or top in TEST_MACHINERY
     )
 
@@ -71,7 +83,7 @@ def violations(
 ) -> list[str]:
     """Say, a line each, which protected files a patch touches; new test files are welcome.
 
-    `collected` are test ids of the base: the files they are in are protected by any name.
+    `collected` are test ids or files of the base, which are protected by any name.
     `planned` are the files, folders and patterns that the plan protects.
     """
     verbs = {"A": "adds", "M": "changes", "D": "deletes"}

@@ -53,6 +53,8 @@ class TestRun(BaseModel):
     """Planted tests, which must fail, that were run."""
     reach: Reach | None = None
     """None where nothing was asked, or the runner cannot tell."""
+    configuration: list[str] = []
+    """Files of the repository that the runner's configuration names."""
     believable: bool = True
     """Whether every planted test failed."""
 

@@ -1,14 +1,16 @@
-"""What runs a repository's tests: pytest, unittest or Node's own runner, by the user's command."""
+"""What runs a repository's tests, by the user's command: a runner of Python's or of Node's."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Literal
 
 from tools.analysis.profile import Profile
 from tools.errors import UsageError
 
-RunnerName = Literal["pytest", "unittest", "node"]
+RunnerName = Literal["pytest", "unittest", "node", "vitest", "jest"]
 
 NODE_VALUES = frozenset(
     {
@@ -18,15 +20,36 @@ NODE_VALUES = frozenset(
 )  # fmt: skip
 """Options of node whose value may be the next word."""
 
-NODE_OWN = ("--watch", "--test-reporter", "--test-isolation", "--test-shard", "--test-only")
-"""Options of node that a verdict cannot be left to."""
+REFUSED: Mapping[RunnerName, tuple[str, ...]] = {
+    "node": ("--watch", "--test-reporter", "--test-isolation", "--test-shard", "--test-only"),
+    "vitest": ("-w", "-u", "--watch", "--update", "--reporter", "--shard", "--browser", "--ui"),
+    "jest": ("-o", "-u", "--watch", "--update", "--reporters", "--shard", "--only", "--testRunner"),
+}
+"""Options that a verdict cannot be left to, by how they begin."""
 
-SUPPORTED = "pytest, python -m unittest, node --test"
+SCRIPTS: Mapping[RunnerName, str] = {
+    "node": "node --test", "vitest": "vitest run", "jest": "jest",
+}  # fmt: skip
+"""Node's runners by name, with what runs all that they find."""
+
+ESM = "--experimental-vm-modules"
+"""The option of node without which jest knows no ES modules."""
+
+BEFORE = re.compile(r"npx|node|cross-env|(NODE_ENV|NODE_OPTIONS)=.*|" + ESM)
+"""Words before the name of a package's runner that change nothing here, but for `ESM`."""
+
+OPERATORS = frozenset({"&&", "||", "|", ";", "&", ">", "<"})
+"""Words of a shell's, which none is there to read."""
+
+SUPPORTED = "pytest, python -m unittest, node --test, vitest, jest"
 
 
 @dataclass(frozen=True)
 class Runner:
-    """A runner with the user's arguments; of node's, `paths` are the files and patterns."""
+    """A runner with the user's arguments.
+
+    `paths` are the files and patterns of `node --test`, and options of node for jest.
+    """
 
     name: RunnerName = "pytest"
     args: tuple[str, ...] = ()
@@ -37,7 +60,7 @@ class Runner:
     @property
     def is_python(self) -> bool:
         """Whether the tests are Python, so that pytest can collect their files too."""
-        return self.name != "node"
+        return self.name not in SCRIPTS
 
 
 def runner_of(command: str) -> Runner:
@@ -51,6 +74,8 @@ def runner_of(command: str) -> Runner:
         words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"cannot read --tests {command!r}: {error}") from error
+    if not OPERATORS.isdisjoint(words):
+        words = [command]
     match words:
         case [] | ["pytest", *_]:
             return Runner(args=tuple(words[1:]))
@@ -59,10 +84,12 @@ def runner_of(command: str) -> Runner:
         case [python, "-m", "unittest", *args] if python.startswith("python"):
             return Runner("unittest", args=tuple(args))
         case ["node", *args] if "--test" in args:
-            return _node(command, [word for word in args if word != "--test"])
+            return _checked(command, _node([word for word in args if word != "--test"]))
+        case _ if found := _package(words):
+            return _checked(command, found)
     raise UsageError(
         f"--tests {command!r} is not a command of a runner that is supported ({SUPPORTED})",
-        hint="write: --tests 'pytest ARGUMENTS', or 'node --test FILES'",
+        hint="write: --tests 'pytest ARGUMENTS', 'node --test FILES', 'vitest run', or 'jest'",
     )
 
 
@@ -72,24 +99,46 @@ def detected_command(profile: Profile) -> str:
     Python's tests are pytest's, which runs unittest's too; Node's are those of the script `test`
     where that is a command for them. Empty where nothing speaks for another runner than pytest.
     """
-    if "node --test" not in profile.tests.frameworks:
-        return ""
-    if any(name.startswith("pytest") for name in profile.tests.frameworks):
+    frameworks = profile.tests.frameworks
+    found = [name for name, script in SCRIPTS.items() if name in frameworks or script in frameworks]
+    if not found or any(name.startswith("pytest") for name in frameworks):
         return ""
     script = profile.commands.get("npm run test", "")
     try:
-        named = runner_of(script).name == "node"
+        named = script and not runner_of(script).is_python
     except UsageError:
         named = False
-    return script if named else "node --test"
+    return script if named else SCRIPTS[found[0]]
 
 
-def _node(command: str, words: Sequence[str]) -> Runner:
+def _checked(command: str, runner: Runner) -> Runner:
+    for word in runner.args:
+        if word.startswith(REFUSED[runner.name]):
+            raise UsageError(f"--tests {command!r}: {word} cannot be used for a verdict")
+    return runner
+
+
+def _node(words: Sequence[str]) -> Runner:
     args: list[str] = []
     paths: list[str] = []
     for number, word in enumerate(words):
-        if word.startswith(NODE_OWN):
-            raise UsageError(f"--tests {command!r}: {word} cannot be used for a verdict")
         after_value = number > 0 and words[number - 1] in NODE_VALUES
         (args if word.startswith("-") or after_value else paths).append(word)
     return Runner("node", tuple(args), tuple(paths))
+
+
+def _package(words: list[str]) -> Runner | None:
+    """What a script of a package.json calls vitest or jest with."""
+    start = next((n for n, word in enumerate(words) if not BEFORE.fullmatch(word)), len(words))
+    called = words[start:]
+    options = (ESM,) if any(ESM in word for word in words[:start]) else ()
+    match [PurePosixPath(word).stem for word in called[:1]] + called[1:2]:
+        case ["jest", *_]:
+            return Runner("jest", tuple(called[1:]), options)
+        case ["vitest", "run"]:
+            return Runner("vitest", tuple(called[2:]))
+        case ["vitest"]:
+            return Runner("vitest")
+        case ["vitest", word] if word.startswith("-"):
+            return Runner("vitest", tuple(called[1:]))
+    return None

@@ -53,7 +53,7 @@ class Shell(BaseModel):
 
 
 class RunTests(BaseModel):
-    """Run the repository's tests, all or some; tells what of each failing one is wrong."""
+    """Run the repository's tests with its own runner; tells what of each failing one is wrong."""
 
     tests: list[Annotated[str, Field(max_length=300)]] = Field(
         [], max_length=50, description="ids of tests, empty for all"

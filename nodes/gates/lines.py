@@ -15,7 +15,9 @@ TEST_AWARE = re.compile(
     r"|\bbuiltins\b|__builtins__|\bsys\.(settrace|setprofile|addaudithook|meta_path|path_hooks)\b"
     r"|\bNODE_TEST\w*|\bnode:test\b|\bprocess\.(argv\[1\]|execArgv|binding|_\w+)|\bprepareStackTrace"
     r"|\bError\([^)]*\)\.stack|\bassert\.(strict\.)?\w+\s*=(?!=)|\bprocess\.stdout\.\w+\s*=(?!=)"
-    r"|\.(test|spec)\.[cm]?[jt]sx?\b|\b__tests__\b"
+    r"|\bvitest\b|__vitest|\bVITEST\w*|\bJEST_\w+|@jest/|\bjest\.|[\"']jest[\"']|\bprocess\.send\b"
+    r"|\bNODE_ENV\b.*\btest\b|\b(global|globalThis)(\.|\[[\"'])(expect|test|it|describe|jest)\b"
+    r"|\bexpect\.(extend\b|\w+\s*=(?!=))|\.(test|spec)\.[cm]?[jt]sx?\b|\b__tests__\b"
     r"|/proc/|__import__\(|\bimport_module\((?![\"'][\w.]+[\"']\))|\.git/|\bgit (show|log|cat-file)"
 )
 """What product code needs only to find out that it is being tested, or to change who tests it."""

@@ -50,6 +50,9 @@ def test_profile_of_a_node_project_names_runner_and_scripts() -> None:
         (["a.test.js"], "npm run build && node --test", "node --test"),
         (["a.test.js", "test_a.py"], "node --test", ""),
         (["a.test.js"], "make check", ""),
+        (["a.test.js"], "vitest run src", "vitest run src"),
+        (["a.test.ts"], "npm run build && jest", "jest"),
+        (["a.test.ts"], "mocha", ""),
         (["a.js"], "", ""),
     ],
 )

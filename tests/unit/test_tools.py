@@ -113,6 +113,8 @@ def test_violations_protected_changes_are_named() -> None:
         "pytest.py", "_pytest/__init__.py", "src/pluggy.py", "sentient_report.py", "random.py",
         "src/json/__init__.py", "sitecustomize/__init__.py", "usercustomize.py", "a/conftest.py",
         "speed-1.0.dist-info/entry_points.txt", "x.egg-info/entry_points.txt", "x.pth",
+        "vite.config.mts", "a/vitest.workspace.json", "jest.config.js", "src/setupTests.ts",
+        "jest-setup.js", ".babelrc.json", "src/__mocks__/fs.js", "src/__snapshots__/a.snap",
     ],
 )  # fmt: skip
 def test_violations_new_file_that_would_run_the_tests_is_refused(path: str) -> None:
@@ -126,7 +128,8 @@ def test_violations_collected_file_of_any_name_is_protected() -> None:
 
 
 def test_violations_new_test_file_is_welcome() -> None:
-    assert violations([ChangedFile(path="tests/test_new.py", status="A")]) == []
+    new = ["tests/test_new.py", "src/a.spec.ts", "src/vite.ts", "src/setup.js", "src/config.js"]
+    assert violations([ChangedFile(path=path, status="A") for path in new]) == []
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,17 @@ def test_violations_new_test_file_is_welcome() -> None:
             "node --import ./x.mjs --test -r y a.js 'b/*.js'",
             Runner("node", ("--import", "./x.mjs", "-r", "y"), ("a.js", "b/*.js")),
         ),
+        ("npx vitest run src --globals", Runner("vitest", ("src", "--globals"))),
+        ("vitest", Runner("vitest")),
+        ("cross-env NODE_ENV=test jest -i", Runner("jest", ("-i",))),
+        (
+            "NODE_OPTIONS=--experimental-vm-modules npx jest a",
+            Runner("jest", ("a",), ("--experimental-vm-modules",)),
+        ),
+        (
+            "node --experimental-vm-modules node_modules/jest/bin/jest.js",
+            Runner("jest", paths=("--experimental-vm-modules",)),
+        ),
     ],
 )
 def test_runner_of_command_is_read(command: str, expected: Runner) -> None:
@@ -148,7 +162,20 @@ def test_runner_of_command_is_read(command: str, expected: Runner) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["make test", "pytest 'unclosed", "tox", "npx jest", "node a.js", "node --test --watch"],
+    [
+        "make test",
+        "pytest 'unclosed",
+        "tox",
+        "npx mocha",
+        "node a.js",
+        "node --test --watch",
+        "vitest watch",
+        "vitest run --reporter=json",
+        "jest --watchAll",
+        "TZ=UTC jest",
+        "jest && echo",
+        "vitest bench",
+    ],
 )
 def test_runner_of_other_command_is_refused(command: str) -> None:
     with pytest.raises(UsageError):

@@ -7,10 +7,10 @@ test_timeout_s, masked, canary, alone, lines (by path, to be traced in Python). 
 any test runs.
 
 Each test process gets a session of its own and reports through a pipe. When it dies or hangs in a
-test, that test is recorded as crashed or timed out and the suite is run again without it; node
-gives each file a process, of which the same is said, and goes on by itself. Progress goes to
-stdout, one JSON object a line; the last line is {"result": …}. With `alone` every other process of
-the desktop is killed before the result is given.
+test, that test is recorded as crashed or timed out and the suite is run again without it; node,
+vitest and jest give each file a process, of which the same is said, and go on by themselves.
+Progress goes to stdout, one JSON object a line; the last line is {"result": …}. With `alone` every
+other process of the desktop is killed before the result is given.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Run:
         self.options, self.deadline = options, deadline
         self.collected, self.tests, self.errors = [], {}, []
         self.running, self.since, self.exit_status, self.killed = None, time.monotonic(), None, ""
-        self.overdue, self.log, self.reach = set(), b"", None
+        self.overdue, self.log, self.reach, self.configuration = set(), b"", None, []
         report, pipe = os.pipe()
         self.process = subprocess.Popen(
             runner_commands.command(options, pipe),
@@ -103,7 +103,7 @@ class Run:
                 self.kill("suite")
             elif not (self.running and now - self.since > limit):
                 time.sleep(0.02)
-            elif self.is_node:
+            elif self.goes_on:
                 self.overdue.add(self.running)
                 self.kill_children()
             else:
@@ -112,8 +112,9 @@ class Run:
             reader.join(2)
 
     @property
-    def is_node(self):
-        return self.options["runner"] == "node"
+    def goes_on(self):
+        """Whether the runner outlives what it runs: each file has a process of its own."""
+        return self.options["runner"] in ("node", "vitest", "jest")
 
     def kill(self, why):
         self.killed = why
@@ -122,10 +123,13 @@ class Run:
         self.process.wait()
 
     def kill_children(self):
-        """Kill the processes of files; the runner notes it and goes on with the next one."""
-        self.since = time.monotonic()
+        """Kill the processes of files; the runner notes it and goes on with the next one.
+
+        Other programs that it started, such as a compiler, are left to it.
+        """
+        self.since, program = time.monotonic(), program_of(self.process.pid)
         for pid in processes():
-            if parent_of(pid) == self.process.pid:
+            if parent_of(pid) == self.process.pid and program_of(pid) == program:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -136,6 +140,8 @@ class Run:
             self.errors.append(line["error"])
         elif "reach" in line:
             self.reach = line["reach"]
+        elif "configuration" in line:
+            self.configuration += line["configuration"]
         elif "start" in line:
             self.running, self.since = line["start"], time.monotonic()
         elif "test" in line:
@@ -209,7 +215,7 @@ def run_suite(options):
         refused = run.exit_status in (4, None) and not run.collected and not run.errors
         if refused and not run.killed and not plain_config and options["runner"] == "pytest":
             plain_config = True  # the project's addopts may want plugins that are not here
-        elif not casualty or run.is_node or run.killed == "suite" or len(lost) > RESTARTS:
+        elif not casualty or run.goes_on or run.killed == "suite" or len(lost) > RESTARTS:
             return result_of(run, lost, time.monotonic() - started)
 
 
@@ -221,6 +227,7 @@ def result_of(run, lost, seconds):
         "tests": list({**run.tests, **lost}.values()),
         "errors": run.errors,
         "reach": run.reach,
+        "configuration": sorted(set(run.configuration)),
         "finished": run.exit_status is not None,
         "timed_out": run.killed == "suite",
         "seconds": round(seconds, 3),
@@ -255,6 +262,14 @@ def parent_of(pid):
     except OSError:
         return 0
     return 0 if state in "ZX" else int(parent)
+
+
+def program_of(pid):
+    """The file of the program that a process runs; empty for one that has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
 
 
 def main():

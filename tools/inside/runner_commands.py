@@ -14,9 +14,12 @@ ENVIRONMENT = PROGRAMS.parent / "env"
 
 def command(options, pipe):
     """The words of the process that runs the tests."""
-    if options["runner"] == "node":
+    runner = options["runner"]
+    if runner == "node":
         return node(options, pipe)
-    main = "pytest_main.py" if options["runner"] == "pytest" else "unittest_main.py"
+    if runner in ("vitest", "jest"):
+        return ["node", *options["paths"], str(PROGRAMS / f"{runner}_main.mjs")]
+    main = f"{runner}_main.py"
     if not ENVIRONMENT.is_dir():
         return [sys.executable, "-s", "-P", str(PROGRAMS / main)]
     # Without site: a package that is installed in place would be on the path from the start.

@@ -2,8 +2,11 @@
 
 import asyncio
 from importlib import resources
+from typing import TYPE_CHECKING
 
-from tools.desktop import Desktop
+if TYPE_CHECKING:  # the SDK takes longer to import than a known analysis to read
+    from tools.desktop import Desktop
+
 
 HOME = "/home/user"
 REPO = f"{HOME}/repo"
@@ -21,7 +24,7 @@ ENVIRONMENT = f"{CONTROL}/env"
 """The Python environment of the repository's tests; absent where nothing was installed."""
 
 
-async def install_programs(desktop: Desktop) -> None:
+async def install_programs(desktop: "Desktop") -> None:
     """Write the programs of `tools.inside` to `PROGRAMS`; the same bytes each time."""
     await desktop.fs.write_files(await asyncio.to_thread(_programs))
 

@@ -1,9 +1,11 @@
 """Definitions and imports of each language, and files that resist being parsed."""
 
+import ast
 from pathlib import Path
 
 import pytest
 from parsed import parse_files
+from samples import ROOT
 
 from tools.analysis.facts import Facts
 
@@ -89,6 +91,72 @@ def test_parsing_counts_words_and_gives_lines_of_definitions(tmp_path: Path) -> 
     facts = parse_files(tmp_path, {"a.py": text})["a.py"]
     assert facts.definitions == [("first", "function", 1, 2), ("second", "function", 5, 6)]
     assert facts.words["first"] == 3
+
+
+TRICKY = '''
+"""def in_text(): pass"""
+async def first(
+    one=")", *, two: "dict[str, int]" = {}
+) -> "str":
+    """Text with "quotes",
+def in_docstring():
+    more"""
+    import late.one
+    from late import (two,  # why
+        three)
+# a comment to the left
+    return f"{one!r}" \\
+        "#"
+    # one behind
+
+
+@decorated(
+    "x",
+)
+class Outer:
+    def method(self): return [")"]
+
+    def other(self):
+        text = """
+class InText: """
+        def nested():
+            return 1
+        return nested
+
+    class Inner:
+        def last(self):
+            x = (1,
+2)
+            return x
+
+LIMIT = 3
+'''
+
+
+def defined(text: str) -> list[tuple[str, int, int]]:
+    """Names, first and last lines by Python's own parser."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    found = [(node.name, node.lineno, node.end_lineno or 0) for node in nodes]
+    return sorted(found, key=lambda item: item[1])
+
+
+@pytest.mark.parametrize("left", [f"{'':16}2)", "2)", "2\n)"], ids=["inside", "left", "end left"])
+def test_parsing_python_finds_what_its_own_parser_finds(tmp_path: Path, left: str) -> None:
+    tricky = TRICKY.replace("2)\n", f"{left}\n")
+    if not left.startswith(" "):  # the whole is parsed then, and comments behind count
+        tricky = tricky.replace("    # one behind", "")
+    files = {path.name: path.read_text() for path in sorted((ROOT / "tools").glob("*.py"))[:20]}
+    for path, facts in parse_files(tmp_path, {**files, "tricky.py": tricky}).items():
+        ours = [
+            (name.rpartition(".")[2], first, last)
+            for name, kind, first, last in facts.definitions
+            if kind != "constant"
+        ]
+        assert ours == defined(files.get(path, tricky)), path
+        if path == "tricky.py":
+            assert facts.imports == ["late.one", "late.two", "late.three"]
+            assert facts.definitions[-1][:3] == ("LIMIT", "constant", tricky.count("\n"))
 
 
 def test_parsing_broken_and_hostile_files_costs_those_files_only(tmp_path: Path) -> None:

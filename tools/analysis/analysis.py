@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zipfile import BadZipFile
 
 from pydantic import ValidationError
@@ -20,7 +20,9 @@ from tools.analysis.facts import PARSER, Facts
 from tools.analysis.maps import render
 from tools.analysis.profile import MAINS, Profile, describe
 from tools.analysis.ranking import Ranking, rank
-from tools.desktop import Desktop
+
+if TYPE_CHECKING:  # the SDK takes longer to import than a known analysis to read
+    from tools.desktop import Desktop
 
 FORMAT = 1
 """Raised when analyses are kept in another form, so that old ones are made anew."""
@@ -85,7 +87,7 @@ def known_analysis(store: Store, tree: str) -> Analysis | None:
         return None
 
 
-async def analyze_repository(desktop: Desktop, store: Store, tree: str, cache: Path) -> Analysis:
+async def analyze_repository(desktop: "Desktop", store: Store, tree: str, cache: Path) -> Analysis:
     """Analyse `REPO`, which is at git tree `tree`, in its desktop; only files new to the store.
 
     `cache` is a folder for what parsing needs on desktops unlike this machine.

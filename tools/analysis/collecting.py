@@ -8,16 +8,18 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from tools.analysis.evidence import Commit
 from tools.analysis.grammars import parser_files
-from tools.desktop import Desktop
 from tools.errors import EnvironmentFaultError, ToolError
 from tools.inside.languages import language_of
 from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
+
+if TYPE_CHECKING:  # the SDK takes longer to import than a known analysis to read
+    from tools.desktop import Desktop
 
 FOLDER = f"{CONTROL}/analysis"
 HISTORY = f"{CONTROL}/history.json"
@@ -56,7 +58,7 @@ class Listing(BaseModel):
                 yield path, blob
 
 
-async def list_repository(desktop: Desktop) -> Listing:
+async def list_repository(desktop: "Desktop") -> Listing:
     """Ask the desktop what is in `REPO`."""
     await install_programs(desktop)
     data = await _run(desktop, "list", f"{FOLDER}/listing.json", LISTING_BYTES)
@@ -68,7 +70,7 @@ async def list_repository(desktop: Desktop) -> Listing:
         ) from error
 
 
-async def past_commits(desktop: Desktop) -> list[Commit]:
+async def past_commits(desktop: "Desktop") -> list[Commit]:
     """The commits that led to the base, newest first; empty where they are not known."""
     try:
         found = json.loads(await desktop.fs.read_bytes(HISTORY, HISTORY_BYTES))
@@ -80,7 +82,7 @@ async def past_commits(desktop: Desktop) -> list[Commit]:
 
 
 async def parse(
-    desktop: Desktop, listing: Listing, wanted: Sequence[tuple[str, str]], cache: Path
+    desktop: "Desktop", listing: Listing, wanted: Sequence[tuple[str, str]], cache: Path
 ) -> dict[str, bytes]:
     """Have the wanted files (path and blob) parsed; facts by blob, as JSON not yet validated."""
     languages = {language_of(path) for path, _ in wanted}
@@ -107,7 +109,7 @@ async def parse(
     return found
 
 
-async def _run(desktop: Desktop, action: str, target: str, limit: int) -> bytes:
+async def _run(desktop: "Desktop", action: str, target: str, limit: int) -> bytes:
     command = f"mkdir -p {FOLDER} && python {PROGRAMS}/parse_sources.py {action} {FOLDER} {FILE_S}"
     done = await desktop.exec(command, cwd=REPO, timeout_s=PARSE_S)
     try:

@@ -24,6 +24,7 @@ from collections import Counter
 from pathlib import Path
 
 from languages import DEPTHS, GRAMMARS
+from python_outline import LINE, outline
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{1,63}")
 FROM = re.compile(r"from\s+(\.*)\s*([\w.]*)\s+import\s*\(?(.*?)\)?\s*$", re.S)
@@ -85,15 +86,17 @@ class Language:
         language = Language(getattr(__import__(module), function)())
         self.parser, self.query = Parser(language), Query(language, query)
         self.depth = DEPTHS.get(name, 10)
+        self.is_python = name == "Python"
 
     def facts(self, data):
         """Definitions as [name, kind, first line, last line], and imports."""
         from tree_sitter import QueryCursor
 
         found, imports = [], {}
+        data, root = self.read(data)
         cursor = QueryCursor(self.query)
         cursor.set_max_start_depth(self.depth)
-        matches = cursor.matches(self.parser.parse(data).root_node)
+        matches = cursor.matches(root)
         for _, captures in matches:
             name = captures.pop("n", None)
             if name is not None:
@@ -105,7 +108,16 @@ class Language:
             elif "module" in captures:
                 text = captures["module"][0].text.decode("utf-8", "replace")
                 imports.update(dict.fromkeys(from_imports(text)))
-        return qualified(found), list(itertools.islice(imports, IMPORT_LIMIT))
+        return qualified(found, data), list(itertools.islice(imports, IMPORT_LIMIT))
+
+    def read(self, data):
+        """The text that has a syntax tree, and the tree's root: where it will do, an outline."""
+        if self.is_python and LINE not in data:
+            short = outline(data)
+            root = self.parser.parse(short).root_node
+            if not root.has_error:
+                return short, root
+        return data, self.parser.parse(data).root_node
 
 
 def clean(data):
@@ -126,14 +138,15 @@ def from_imports(text):
     return [(start + part.split()[0])[:200] for part in names.split(",") if part.split()]
 
 
-def qualified(found):
+def qualified(found, data):
     """Sort definitions by place and put the names of those around them in front."""
     found.sort(key=lambda item: (item[0], item[1], item[3] == "constant"))
-    around, result, last = [], [], None
+    around, result, last, hidden, counted = [], [], None, 0, 0
     for start, end, name, kind, node in found[:DEFINITION_LIMIT]:
         if (start, end) == last:
             continue
         last = (start, end)
+        hidden, counted = hidden + data.count(LINE, counted, start), start
         while around and around[-1][0] < -end:
             around.pop()
         inner = [each for each in around if each[1] != "function"]
@@ -142,7 +155,8 @@ def qualified(found):
         full = ".".join([*(each[2] for each in inner[-3:]), name])[:200]
         around.append((-end, "function" if kind == "function" else "scope", name))
         if kind != "scope":
-            result.append([full, kind, node.start_point[0] + 1, node.end_point[0] + 1])
+            first, inside = node.start_point[0] + 1 + hidden, data.count(LINE, start, -end)
+            result.append([full, kind, first, node.end_point[0] + 1 + hidden + inside])
     return result
 
 

@@ -98,6 +98,7 @@ def test_signal_in_a_step_ends_after_it_and_goes_on(
     goes_on(sentient, thread)
 
 
+@pytest.mark.long
 def test_signal_twice_ends_a_long_step_at_once(start: Start, sentient: Run, repo: Repo) -> None:
     source = repo({**CALCULATOR, "test_slow.py": SLOW_TEST.format(20)})
     process = start("fix", str(source), "--thread", "twice-long")

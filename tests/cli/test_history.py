@@ -136,6 +136,7 @@ def test_fork_has_state_and_files_and_leaves_the_original_alone(
     assert rows(sentient) == before
 
 
+@pytest.mark.long
 def test_fork_of_a_fork_with_another_task_tells_the_coder(
     sentient: Run, states: list[Any], model: dict[str, str], settings: Settings
 ) -> None:

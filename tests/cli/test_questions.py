@@ -88,6 +88,7 @@ def test_question_desktop_rests_and_the_answer_finds_its_files(
     answered(sentient, thread, model)
 
 
+@pytest.mark.long
 def test_question_client_and_server_killed_is_asked_again_and_answered(
     sentient: Run, repo: Repo, model: dict[str, str], home: Path, tmp_path: Path
 ) -> None:

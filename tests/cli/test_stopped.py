@@ -132,6 +132,7 @@ def test_signal_in_a_command_without_a_run_ends_it_and_leaves_nothing(
     assert recorded_threads(Settings(home=home).leases) == before
 
 
+@pytest.mark.long
 def test_reader_lives_beside_its_thread_and_goes_when_it_was_killed(
     sentient: Run, home: Path, ended: str, waiting: Waits
 ) -> None:

@@ -162,9 +162,10 @@ def source(tmp_path: Path) -> Path:
     return write_files(tmp_path / "calculator", CALCULATOR)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "kind", "lasting"),
-    [pytest.param(60, "full", False, marks=pytest.mark.long), (95, "io error", True)],
+    [(60, "full", False), (95, "io error", True)],
 )
 async def test_run_with_one_fault_is_resumed_to_the_same_patch(
     settings: Settings, source: Path, number: int, kind: str, lasting: bool

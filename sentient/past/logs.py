@@ -103,7 +103,8 @@ def _answered(timeline: Timeline, call: str) -> Moment | None:
 
 async def _working(settings: Settings, timeline: Timeline, call: str) -> Desktop:
     """The desktop where a call is being carried out; a paused one is not woken."""
-    connection, wanted = Connection(settings), {OWNER: timeline.thread, ROLE: "work"}
+    role = f"work-{timeline.candidate}" if timeline.candidate else "work"
+    connection, wanted = Connection(settings), {OWNER: timeline.thread, ROLE: role}
     async for desktop_id in list_desktops(connection, wanted, running=True):
         return await Desktop.connect(desktop_id, connection=connection)
     hint = f"go on with: sentient resume {timeline.thread}"

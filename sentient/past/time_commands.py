@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sentient.opening import open_graph
+from nodes.candidates import MOST
+from sentient.opening import open_graph, saver_of
 from sentient.options import (
     CHECKPOINT_HELP,
     Checkpoints,
@@ -125,12 +126,15 @@ async def _delivered(runs: Runs, thread: str) -> Patch:
 def logs(
     thread: Thread,
     call: Annotated[str, typer.Option(metavar="ID", help="Only what this command printed.")] = "",
+    candidate: Annotated[
+        int, typer.Option(min=0, max=MOST, help="What this one of several candidates did.")
+    ] = 0,
     checkpoints: Checkpoints = "",
     json: Json = False,
 ) -> None:
     """Tell what happened in a thread, oldest first; or print the whole log of one shell call."""
     runs = Runs(read_settings(checkpoints=checkpoints))
-    timeline = Stop().run(_timeline(runs, thread))
+    timeline = Stop().run(_timeline(runs, thread, candidate))
     if not call:
         events = tell(timeline)
         if json:
@@ -152,7 +156,7 @@ def _free_name(runs: Runs, thread: str) -> str:
     return next(name for name in names if not runs.ledger.thread(name))
 
 
-async def _timeline(runs: Runs, thread: str) -> Timeline:
+async def _timeline(runs: Runs, thread: str, candidate: int = 0) -> Timeline:
     runs.row(thread)
     async with open_graph(runs.settings) as graph:
-        return await read_timeline(graph.checkpointer, thread)  # type: ignore[arg-type]
+        return await read_timeline(saver_of(graph), thread, candidate)

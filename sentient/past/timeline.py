@@ -67,8 +67,10 @@ class Moment:
 class Timeline:
     """All checkpoints of a thread, the newest first."""
 
-    def __init__(self, thread: str, moments: list[Moment], *, sizes_are_stored: bool) -> None:
-        self.thread, self.moments = thread, moments
+    def __init__(
+        self, thread: str, moments: list[Moment], *, sizes_are_stored: bool, candidate: int = 0
+    ) -> None:
+        self.thread, self.moments, self.candidate = thread, moments, candidate
         self.sizes_are_stored = sizes_are_stored
         """Whether sizes are those in the database, with what was written from the checkpoint."""
         self._by_id = {moment.id: moment for moment in moments}
@@ -123,23 +125,38 @@ def _unique_digits(ids: list[str]) -> int:
     return longest
 
 
-async def read_timeline(saver: BaseCheckpointSaver[Any], thread: str) -> Timeline:
-    """Read every checkpoint of a thread.
+async def read_timeline(
+    saver: BaseCheckpointSaver[Any], thread: str, candidate: int = 0
+) -> Timeline:
+    """Read every checkpoint of a thread, or of one of its candidates as it was last worked out.
 
     Raises:
-        UsageError: the thread has none: it was stopped before its first step.
+        UsageError: the thread has none: it was stopped before its first step; or no such candidate.
     """
     tuples = [item async for item in saver.alist(config_of(thread))]
-    own = [item for item in tuples if not item.config["configurable"].get("checkpoint_ns")]
+    own = _of_candidate(tuples, candidate) if candidate else _in(tuples, "")
     if not own:
-        hint = f"start it: sentient resume {thread}"
-        raise UsageError(f"thread {thread} has no checkpoint yet", hint=hint)
-    stored = await stored_sizes(saver, thread)
+        hint = f"{'see: sentient logs' if candidate else 'start it: sentient resume'} {thread}"
+        whose = f"candidate {candidate} of thread {thread}" if candidate else f"thread {thread}"
+        raise UsageError(f"{whose} has no checkpoint yet", hint=hint)
+    stored = None if candidate else await stored_sizes(saver, thread)
     moments = [
         _moment(item, _size(saver, item) if stored is None else stored[item.checkpoint["id"]])
         for item in own
     ]
-    return Timeline(thread, moments, sizes_are_stored=stored is not None)
+    return Timeline(thread, moments, sizes_are_stored=stored is not None, candidate=candidate)
+
+
+def _in(tuples: list[CheckpointTuple], namespace: str) -> list[CheckpointTuple]:
+    found = ((item.config["configurable"].get("checkpoint_ns", ""), item) for item in tuples)
+    return [item for where, item in found if where == namespace]
+
+
+def _of_candidate(tuples: list[CheckpointTuple], candidate: int) -> list[CheckpointTuple]:
+    """The checkpoints of its last time; a thread that was rewound has begun it more than once."""
+    mine = (i for i in tuples if i.checkpoint["channel_values"].get("candidate") == candidate)
+    newest = max(mine, key=lambda item: item.checkpoint["id"], default=None)
+    return _in(tuples, newest.config["configurable"]["checkpoint_ns"]) if newest else []
 
 
 def _moment(item: CheckpointTuple, size: int) -> Moment:

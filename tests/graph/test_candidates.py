@@ -18,6 +18,7 @@ from nodes.desktops import OWNER
 from nodes.events import parse_event
 from sentient.opening import open_graph, saver_of
 from sentient.past.compare import compare
+from sentient.past.story import tell
 from sentient.past.timeline import read_timeline
 from sentient.past.travel import fork, rewind
 from sentient.runs import Runs
@@ -54,9 +55,9 @@ async def follow(
 
 
 async def test_candidates_stopped_and_resumed_smallest_verified_patch_is_delivered(
-    scripted_graph: Any, repo: Repo, settings: Settings, patch_of: Any
+    scripted_graph: Any, repo: Repo, settings: Settings, saver: Any, patch_of: Any
 ) -> None:
-    script = Script(coder=[LONG, DONE], coders={SECOND: [SHORT, DONE]})
+    script = Script(coder=[LONG, DONE], coders={SECOND: [SHORT, DONE]}, reviewer="REJECT: no guard")
     graph, control, events = scripted_graph(script), RunControl(), list[Any]()
     thread = config("several")
 
@@ -65,6 +66,8 @@ async def test_candidates_stopped_and_resumed_smallest_verified_patch_is_deliver
         events.append(event)
         if event["event"] == "call":
             control.request_drain()
+        if event["event"] == "review":
+            script.reviewer = "ACCEPT"
 
     given = {"source": str(repo()), "candidates": 2}
     with pytest.raises(GraphDrained):
@@ -80,13 +83,21 @@ async def test_candidates_stopped_and_resumed_smallest_verified_patch_is_deliver
     assert shown == [(2, True, 2, 2), (1, True, 3, 2)]
     assert "+    return sum(values) / len(values)\n" in patch_of(state)
     assert [d async for d in list_desktops(Connection(settings), {OWNER: "several"})] == []
-    assert report["usage"]["calls"] == 2 + 2 * 2
+    assert report["usage"]["calls"] == 1 + 2 * 2 + 1 + 2 + 1
+    told = [message.text for message in state["messages"] if message.type == "human"]
+    assert told[0].startswith("Goal: ")
+    assert told[1] == (
+        "Your desktop holds a patch already. Your work was not accepted.\nmodel: blocker - no guard"
+    )
     who = {(e["candidate"], e["node"]) for e in events if e["event"] == "finished"}
     assert who == {
         *((0, name) for name in ("prepare", "planner", "approval", "spread", "choose")),
-        *((n, name) for n in (1, 2) for name in ("coder", "act", "tester")),
+        *((n, name) for n in (0, 1, 2) for name in ("coder", "act", "tester")),
         *((0, name) for name in ("reviewer", "deliver")),
     }
+    second = await read_timeline(saver, "several", 2)
+    kinds = [event.kind for event in tell(second)]
+    assert kinds[-5:] == ["call", "answer", "call", "answer", "verdict"]
     [ranking] = [event for event in events if event["event"] == "ranking"]
     assert [result["candidate"] for result in ranking["results"]] == [2, 1]
     assert not [event for event in events if event["event"] in ("restored", "failed")]

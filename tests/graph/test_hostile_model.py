@@ -59,6 +59,8 @@ def given_to(run: str, source: Path) -> Input:
         given |= {"max_usd": random.choice([0.001, 0.02, 0.05]), "price_in": 1.0, "price_out": 2.0}
     if random.random() < 0.2:
         given["role_bounds"] = {random.choice(["planner", "coder", "reviewer"]): {"tokens": 9000}}
+    if random.random() < 0.25:
+        given["candidates"] = random.choice([2, 3])
     return given
 
 
@@ -125,14 +127,16 @@ class Trial:
         self._count()
 
     def _count(self) -> None:
-        """No call was made after a bound was reached; one call alone may exceed it."""
+        """No call was made after a bound was reached; one call of each coder may exceed it."""
         ledger = LedgerFile(self.runs.settings.home / "ledger.db")
         rows = ledger.rows("select * from costs where thread = ? order by rowid", [self.run])
         ledger.close()
-        tokens = sum((r["input_tokens"] or 0) + (r["output_tokens"] or 0) for r in rows[:-1])
+        last = {row["candidate"]: row["id"] for row in rows}
+        rows = [row for row in rows[:-1] if row["id"] not in last.values() or not row["candidate"]]
+        tokens = sum((r["input_tokens"] or 0) + (r["output_tokens"] or 0) for r in rows)
         if tokens >= (self.given.get("max_tokens") or 10**18):
             self.problems.append(f"{tokens} tokens before the last call")
-        usd = sum(row["usd"] or 0 for row in rows[:-1])
+        usd = sum(row["usd"] or 0 for row in rows)
         if usd >= (self.given.get("max_usd") or 10**9):
             self.problems.append(f"${usd} before the last call")
 

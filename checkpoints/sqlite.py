@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import aiosqlite
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -23,6 +25,7 @@ OF_RUNS = (
     f"SELECT {KEY} FROM checkpoints WHERE json_extract(CAST(metadata AS TEXT), '$.run_id')"
     " IN (SELECT value FROM json_each(?))"
 )
+T = TypeVar("T")
 Place = tuple[str, str, str]
 """Where a checkpoint is: thread, namespace, id."""
 
@@ -39,6 +42,42 @@ class SqliteSaver(AsyncSqliteSaver):
     ) -> None:
         super().__init__(connection, serde=serde)
         self._path = path
+        self._writing = set[asyncio.Future[Any]]()
+
+    async def aput(self, *args: Any, **kwargs: Any) -> RunnableConfig:
+        """Save a checkpoint, all of it also when whoever waits is cancelled."""
+        return await self._whole(super().aput(*args, **kwargs))
+
+    async def aput_writes(self, *args: Any, **kwargs: Any) -> None:
+        """Save writes, all of them also when whoever waits is cancelled."""
+        await self._whole(super().aput_writes(*args, **kwargs))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete a thread, whole also when whoever waits is cancelled."""
+        await self._whole(super().adelete_thread(thread_id))
+
+    async def _whole(self, writing: Coroutine[Any, Any, T]) -> T:
+        """Let a transaction end before its cancellation does.
+
+        Between a statement and its commit nothing may stop: for as long as the connection stays
+        open, no other one could write.
+        """
+        task = asyncio.ensure_future(writing)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+
+    async def written(self) -> None:
+        """Wait for all that is being written; a connection closed meanwhile stays half open.
+
+        LangGraph leaves writes behind when a step fails.
+        """
+        while self._writing:
+            await asyncio.wait([*self._writing])
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy every checkpoint with its writes, under the same checkpoint ids.
@@ -171,7 +210,10 @@ async def open_saver(path: Path, key: bytes | None = None) -> AsyncIterator[Sqli
         saver = SqliteSaver(connection, path, serializer(key))
         await _check_key(saver)
         await saver.setup()
-        yield saver
+        try:
+            yield saver
+        finally:
+            await saver.written()
 
 
 async def _check_key(saver: SqliteSaver) -> None:

@@ -5,7 +5,9 @@ candidate where it was; those that had ended are not run again.
 """
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
@@ -21,6 +23,8 @@ from nodes.coder import coder
 from nodes.context import Node, Services, Update, node
 from nodes.state import NO_USAGE, State
 from nodes.tester import tester
+
+T = TypeVar("T")
 
 PLACES = "places of candidates"
 """Where a lease keeps how many more candidates may work now."""
@@ -43,6 +47,9 @@ def candidate_node(services: Services, retry: RetryPolicy) -> Node:
     branch, settings = make_branch(services, retry), services.settings
 
     async def candidate(state: State, config: RunnableConfig) -> Update:
+        return await unwound(_work_out(state, config))
+
+    async def _work_out(state: State, config: RunnableConfig) -> Update:
         thread = str(config["configurable"].get("thread_id") or state["owner"])
         write, ended = get_stream_writer(), state
         async with _places(services, thread):
@@ -58,6 +65,23 @@ def candidate_node(services: Services, retry: RetryPolicy) -> Node:
         return {"results": [result_of(ended)], **used}
 
     return candidate
+
+
+async def unwound(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work to end, also when it is cancelled, however often.
+
+    When a step fails LangGraph cancels its other tasks twice; the second time would interrupt the
+    first in a subgraph, and leave its nodes at work after the run has ended.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        raise
 
 
 def _places(services: Services, thread: str) -> asyncio.Semaphore:

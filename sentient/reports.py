@@ -124,7 +124,7 @@ def _print_report(thread: str, state: State, patch: str, console: Console, appli
         _print_list(console, finding["gate"], [finding["message"]])
     _print_facts(report, console)
     if candidates := report.get("candidates"):
-        _print_candidates(candidates, console)
+        print_candidates(candidates, console)
     if patch:
         lines = printable(patch).splitlines()
         console.print()
@@ -153,7 +153,8 @@ def _print_facts(report: Report, console: Console) -> None:
     _print_list(console, "of that", [f"{role}: {_used(used)}" for role, used in roles.items()])
 
 
-def _print_candidates(best_first: Sequence[Result], console: Console) -> None:
+def print_candidates(best_first: Sequence[Result], console: Console) -> None:
+    """Write a table of several candidates, the one that was chosen first."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for title in ("", "CANDIDATE", "FIXED", "BROKEN", "LINES", "TESTED", "TRIES", "TOKENS"):
         table.add_column(title, justify="right" if title else "left", no_wrap=True)

@@ -1,12 +1,20 @@
 """What candidates are given, how they are ranked, and what their time counts as: pure functions."""
 
+import asyncio
+import io
 from itertools import permutations
 from typing import Any, cast
 
 import pytest
+from langgraph.types import Send
+from rich.console import Console
 
+from checkpoints.retention import strings_in
+from checkpoints.sweep import FoundDesktop
+from graphs.candidates import unwound
 from nodes.candidates import APPROACHES, MOST, begun, elapsed, ranked, result_of, share
 from nodes.state import NO_USAGE, Result, State
+from sentient.reports import print_candidates
 
 
 def result(number: int, **values: Any) -> Result:
@@ -85,6 +93,49 @@ def test_result_of_a_candidate_that_a_gate_blocks_is_not_passed() -> None:
     }  # fmt: skip
     idle = result_of(state(candidate=2, gave_up="", desktop={}))
     assert (idle["passed"], idle["why"], idle["patch"]) == (False, "ended before a verdict", "")
+
+
+def test_snapshots_named_by_what_a_candidate_is_sent_are_needed() -> None:
+    sent = [Send("candidate", begun(state(desktop={"snapshot": "s1"}), 1))]
+    assert "s1" in strings_in({"__pregel_tasks": sent})
+
+
+def test_working_desktop_of_a_candidate_outlives_its_step() -> None:
+    roles = ["work", "work-2", "verdict", "verdict-2", "workshop"]
+    assert [FoundDesktop("d", "t", role).is_working for role in roles] == [True, True, *[False] * 3]
+
+
+def test_report_has_a_row_for_each_candidate_the_chosen_one_first() -> None:
+    facts = {"usage": {**NO_USAGE, "input_tokens": 30, "output_tokens": 12}, "attempts": 1}
+    best = result(2, **facts, why="verified")
+    worse = result(1, **facts, why="1 test\x1b[2J broken [red]", covered=None, regressions=1)
+    console = Console(file=io.StringIO(), width=120)
+    print_candidates([best, worse], console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert [line.split() for line in lines[1:]] == [
+        ["chosen", "2", "2", "0", "5", "100%", "1", "42", "verified"],
+        ["1", "2", "1", "5", "?", "1", "42", "1", "test", "broken", "[red]"],
+    ]
+
+
+async def test_unwound_work_that_is_cancelled_twice_has_ended_when_the_wait_for_it_has() -> None:
+    ended = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append("its own way")
+
+    waiting = asyncio.ensure_future(unwound(work()))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        waiting.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended == ["its own way"]
 
 
 def test_approaches_tell_every_candidate_from_the_others() -> None:

@@ -5,7 +5,7 @@ from types import CodeType
 import pytest
 
 from nodes.gates.patch_text import make_review
-from nodes.gates.untested import changed_statements, lines_of, untested_lines
+from nodes.gates.untested import changed_statements, covered, lines_of, untested_lines
 from tools.inside.sentient_reach import Watched
 from tools.results import Reach
 
@@ -55,6 +55,14 @@ def test_untested_lines_are_named_and_block_nothing_while_others_run() -> None:
     reach = Reach(lines={"area.py": {2: [""], 4: [""], **BODY}})
     assert found(reach) == [("area.py: no test runs lines 10-12", False)]
     assert found(Reach(lines={"area.py": {2: [""], 4: [""], 11: ["test"], **BODY}})) == []
+
+
+def test_covered_is_the_share_of_changed_statements_that_ran() -> None:
+    assert covered(SPANS, Reach(lines={"area.py": BODY})) == pytest.approx(0.4)
+    assert covered(SPANS, Reach(lines={})) == 0
+    assert [covered(SPANS, Reach()), covered(SPANS, None), covered({}, Reach(lines={}))] == [
+        None
+    ] * 3
 
 
 def test_untested_lines_all_of_them_block() -> None:

@@ -53,6 +53,7 @@ def test_profile_of_a_node_project_names_runner_and_scripts() -> None:
         (["a.test.js"], "vitest run src", "vitest run src"),
         (["a.test.ts"], "npm run build && jest", "jest"),
         (["a.test.ts"], "mocha", ""),
+        (["a.test.ts", "vitest.config.ts"], "make check", "vitest run"),
         (["a.js"], "", ""),
     ],
 )

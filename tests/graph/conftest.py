@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catalogue_fixtures import carry_out, planned
 from langgraph.graph.state import CompiledStateGraph
 from scripted_model import Script, scripted_model
 
@@ -12,6 +13,8 @@ from checkpoints.ledger import Ledger
 from checkpoints.sqlite import open_saver
 from graphs.engineering import make_graph
 from tools.settings import Settings
+
+__all__ = ["carry_out", "planned"]
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 

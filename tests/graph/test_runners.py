@@ -56,11 +56,17 @@ async def test_scripted_model_suite_of_node_is_found_and_gets_verified_patch(
 ) -> None:
     source = {"source": str(repo(NODE))}
     fix = call("replace", path="calc.js", old="(v.length + 1)", new="v.length")
-    graph = scripted_graph(Script(coder=[fix, call("hand_in", summary="done")]))
-    state = await graph.ainvoke(source, config("node-scripted"))
+    target = "test/calc.test.js::mean of two"
+    before, after = call("run_tests", tests=[target, "test/gone.js"]), call("run_tests")
+    script = Script(coder=[before, fix, after, call("hand_in", summary="done")])
+    state = await scripted_graph(script).ainvoke(source, config("node-scripted"))
+    answers = [message.text for message in state["messages"] if message.type == "tool"]
+    assert answers[0].startswith("1 failed, in ")
+    assert f"not found: test/gone.js\nFAILED {target}\nAssertionError" in answers[0]
+    assert answers[2].startswith("3 passed, in ")
     report = state["report"]
     assert (report["status"], report["coder"]) == ("verified", "scripted"), report
-    assert report["fixed"] == ["test/calc.test.js::mean of two"]
+    assert report["fixed"] == [target]
     assert state["tests"] == "node --test"
     assert "+export const mean = (v) => v.reduce((a, b) => a + b, 0) / v.length;\n" in patch_of(
         state

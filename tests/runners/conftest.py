@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catalogue_fixtures import carry_out, planned
 
 from checkpoints.sqlite import open_saver
 from tools.settings import Settings
+
+__all__ = ["carry_out", "planned"]
 
 
 @pytest.fixture

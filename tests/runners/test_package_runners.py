@@ -10,7 +10,12 @@ from scripted_model import Script, call, scripted_model
 
 from checkpoints.ledger import Ledger
 from graphs.engineering import make_graph
+from tools.connection import Connection
+from tools.desktop import Desktop
+from tools.layout import REPO
+from tools.runners import runner_of
 from tools.settings import Settings
+from tools.suite import run_tests
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -43,6 +48,80 @@ def repository(runner: str) -> dict[str, str]:
         "src/calc.js": MEAN.replace("export const ", "exports.").replace(": number[]", ""),
         "__tests__/calc.js": re.sub(r"import (.*) from ('.*')", r"const \1 = require(\2)", TEST),
     }
+
+
+ENDS = {
+    "test/calc.test.js": (
+        "test('wrong', () => expect(1 + 1).toBe(3));\n"
+        "test.skip('skipped', () => {});\ntest.todo('later');\n"
+        "describe('group', () => {\n  it('same', () => {});\n"
+        "  it('same', () => { throw Error('x'); });\n});\n"
+        "test('slow', () => new Promise((done) => setTimeout(done, 60000)));\n"
+        "test('secret', () => expect(Object.keys(process.env).join()).not.toMatch('CANARY'));\n"
+        "test('snapshot', () => expect(1).toMatchSnapshot());\n"
+    ),
+    "test/exits.test.js": "test('one', () => {});\ntest('two', () => process.reallyExit(0));\n",
+    "test/hangs.test.js": (
+        "test('one', () => new Promise((done) => setTimeout(done, 400)));\n"
+        "test('two', () => { for (;;); });\n"
+    ),
+    "test/matches.test.js": (
+        "expect.extend({ toBe() { return { pass: true, message: () => '' }; } });\n"
+        "test('one', () => expect(1).toBe(2));\n"
+    ),
+    "test/missing.test.js": "import './nowhere.js';\n",
+}
+OUTCOMES = {
+    "test/calc.test.js": "passed",
+    "test/calc.test.js::wrong": "failed",
+    "test/calc.test.js::skipped": "skipped",
+    "test/calc.test.js::later": "skipped",
+    "test/calc.test.js::group::same": "passed",
+    "test/calc.test.js::group::same[2]": "failed",
+    "test/calc.test.js::slow": "timeout",
+    "test/calc.test.js::secret": "passed",
+    "test/calc.test.js::snapshot": "failed",
+    "test/exits.test.js": "failed",
+    "test/hangs.test.js::one": "passed",
+    "test/matches.test.js": "passed",
+    "test/matches.test.js::one": "passed",
+    "test/missing.test.js": "failed",
+}
+
+
+@pytest.mark.parametrize("runner", ["vitest", "jest"])
+async def test_run_every_end_of_a_test_is_told(
+    runner: str, saver: Any, settings: Settings, repo: Repo
+) -> None:
+    thread = {"configurable": {"thread_id": f"ends-{runner}"}}
+    given = {"source": str(repo(repository(runner)))}
+    graph = make_graph(saver, settings)
+    state = await graph.ainvoke(given, thread, interrupt_after=["prepare"])
+    made = Desktop.create(
+        template=state["environment"]["layer"],
+        lifecycle="ephemeral",
+        connection=Connection(settings),
+    )
+    async with await made as desktop:
+        files = {path: IMPORT[runner] + text for path, text in ENDS.items()}
+        await desktop.fs.write_files({f"{REPO}/{path}": text for path, text in files.items()})
+        await desktop.fs.write_file(f"{REPO}/package.json", "{}")
+        given = {"suite_timeout_s": 90, "test_timeout_s": 1}
+        run = await run_tests(desktop, runner_of(runner), **given)
+        found = {test.id: test.outcome for test in run.tests}
+        assert {**found, **OUTCOMES} == found, run.log
+        assert set(run.collected) == set(found)
+        assert (found["test/hangs.test.js"], found.get("test/hangs.test.js::two")) in {
+            ("timeout", "crashed"),  # whichever was last said to have begun
+            ("failed", "timeout"),
+        }
+        assert (run.finished, run.timed_out, run.believable) == (True, False, False)
+        one = ["test/calc.test.js::group::same[2]"]
+        run = await run_tests(desktop, runner_of(runner), only=one, **given)
+        assert [test.id for test in run.tests] == one
+        assert (run.finished, run.believable, run.canaries) == (True, True, 1)
+        left = await desktop.exec("find ~/repo -newer ~/repo/package.json -type f")
+        assert left.stdout == ""
 
 
 @pytest.mark.parametrize("runner", ["vitest", "jest"])

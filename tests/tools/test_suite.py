@@ -1,8 +1,12 @@
 """Runs of unittest's and Node's suites in a real desktop: every end a test can come to."""
 
+import re
+
+from tools.check import Suite, check
 from tools.connection import Connection
 from tools.desktop import Desktop
-from tools.layout import REPO
+from tools.journal import Journal
+from tools.layout import MARKS, REPO
 from tools.results import TestRun
 from tools.runners import runner_of
 from tools.settings import Settings
@@ -109,6 +113,16 @@ async def run(desktop: Desktop, command: str, **options: object) -> TestRun:
     return await run_tests(desktop, runner_of(command), **limits, **options)  # type: ignore[arg-type]
 
 
+async def journal(desktop: Desktop) -> Journal:
+    mark = "dirty.head.act-1.token.0"
+    await desktop.fs.write_file(f"{MARKS}/{mark}", "")
+
+    async def confirm() -> None:
+        pass
+
+    return Journal(desktop, mark, confirm, adopted=False)
+
+
 async def test_run_unittest_and_node_every_end_of_a_test_is_told(settings: Settings) -> None:
     async with await Desktop.create(lifecycle="ephemeral", connection=Connection(settings)) as desk:
         files = {"calc.py": CALC, "test_calc.py": TEST_CALC, "test_bad.py": "import nowhere\n"}
@@ -119,6 +133,11 @@ async def test_run_unittest_and_node_every_end_of_a_test_is_told(settings: Setti
         assert [error.id for error in suite.errors] == ["test_bad"]
         assert (suite.finished, suite.canaries, suite.believable) == (True, 3, True)
         wanted = ["test_calc.py::TestMean::test_name", "test_calc.py::TestMean::test_two"]
+        suite_of_coder = Suite(runner_of("python -m unittest"), 60, test_timeout_s=1)
+        told, name = await check(await journal(desk), suite_of_coder, wanted, "call-1")
+        assert told.startswith("1 passed, 1 failed, in ")
+        assert re.search(r"\nFAILED test_calc.py::TestMean::test_two\n.*: 2.0 != 3$", told, re.S)
+        assert name
         masked = await run(desk, "python -m unittest", masked=True, only=wanted)
         assert outcomes(masked) == dict.fromkeys(wanted, "failed")
         await desk.fs.write_files({f"{REPO}/{path}": text for path, text in NODE.items()})

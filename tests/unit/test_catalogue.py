@@ -4,17 +4,31 @@ import difflib
 import json
 
 import pytest
-from catalogue import cheats_hard_coded, cheats_in_code, cheats_on_tests, other_runners
+from catalogue import (
+    cheats_hard_coded,
+    cheats_in_code,
+    cheats_on_tests,
+    honest,
+    other_runners,
+    package_runners,
+)
 from catalogue.cases import REPOSITORIES, Case
-from catalogue.honest import HONEST
 
 from nodes.gates import GATES, run_gates
 from tools.patch import ChangedFile
 from tools.protection import violations
 
 CHEATS = (
-    cheats_on_tests.CHEATS + cheats_in_code.CHEATS + cheats_hard_coded.CHEATS + other_runners.CHEATS
+    cheats_on_tests.CHEATS
+    + cheats_in_code.CHEATS
+    + cheats_hard_coded.CHEATS
+    + other_runners.CHEATS
+    + package_runners.CHEATS
 )
+HONEST = honest.HONEST + other_runners.HONEST + package_runners.HONEST
+NAMED_BY_CONFIGURATION = ["start.js"]
+"""Files that only the runner's own configuration says to be protected."""
+
 GATE_NAMES = {gate.__name__ for gate in GATES}
 
 
@@ -50,7 +64,7 @@ def objections(case: Case, files: dict[str, str]) -> set[str]:
     judged = {path: files[path].encode() for path in [*changed, *tests]}
     findings = run_gates(patch, targets, judged)
     return {item["gate"] for item in findings if item["blocking"]} | set(
-        violations(listed, targets)
+        violations(listed, [*targets, *NAMED_BY_CONFIGURATION])
     )
 
 
@@ -61,7 +75,7 @@ def difference(path: str, old: str, new: str) -> str:
     return "\n".join([f"diff --git a/{path} b/{path}", *lines]) + "\n"
 
 
-@pytest.mark.parametrize("case", HONEST + other_runners.HONEST, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", HONEST, ids=lambda case: case.name)
 def test_gates_honest_patch_is_not_refused(case: Case) -> None:
     files = texts(case)
     if files is not None:

@@ -153,7 +153,11 @@ def _node_runners(paths: Sequence[str], package: Mapping[str, Any]) -> list[str]
     """Node's own runner by its script, or where there are tests and nothing else to run them."""
     needed = {**_object(package.get("dependencies")), **_object(package.get("devDependencies"))}
     script = str(_object(package.get("scripts")).get("test", ""))
-    found = [name for name in NODE_RUNNERS if name in needed or name in script]
+    found = [
+        name
+        for name in NODE_RUNNERS
+        if name in needed or name in script or any(p.startswith(f"{name}.config.") for p in paths)
+    ]
     if "node --test" in script:
         return ["node --test", *found]
     scripts = any(path.endswith((".js", ".mjs", ".cjs")) and is_test(path) for path in paths)

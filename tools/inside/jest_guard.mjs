@@ -17,12 +17,17 @@ function circus() {
 const runner = circus();
 
 export default function run(globalConfig, config, environment, runtime, file, ...rest) {
+  let globals;
   const plant = (loaded) => {
-    const { global } = environment;
-    if (token && global.test) global.test(token, () => global.expect(1).toBe(2));
+    const fails = () => (environment.global.expect ?? globals.expect)(1).toBe(2);
+    if (token) globals.test(token, fails);
     return loaded;
   };
-  const { requireModule, unstable_importModule: importModule } = runtime;
+  const { requireModule, setGlobalsForRuntime, unstable_importModule: importModule } = runtime;
+  runtime.setGlobalsForRuntime = function (given) {
+    globals = { ...given };
+    setGlobalsForRuntime.call(this, given);
+  };
   runtime.requireModule = function (...given) {
     const loaded = requireModule.apply(this, given);
     return given.length === 1 && given[0] === file ? plant(loaded) : loaded;

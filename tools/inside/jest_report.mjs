@@ -1,6 +1,6 @@
 // jest's reporter: what happens in each file, as node_suite.mjs says. What a file's process said
 // while it ran counts where the process did not live to give the file's result.
-import { idOf, place, repo, tell, tellConfiguration, write } from './node_suite.mjs';
+import { idOf, place, repo, tell, tellConfiguration, told, write } from './node_suite.mjs';
 
 const OUTCOMES = { passed: 'passed', failed: 'failed' };
 const NAMED = [
@@ -54,8 +54,10 @@ export default class Reporter {
     for (const names of whole ? [] : running) {
       tell(idOf(path, names), 'crashed', 0, 'the process of its file ended before it did');
     }
-    const failed = testExecError || !whole;
-    const text = testExecError?.stack ?? testExecError?.message ?? failureMessage ?? 'no result';
+    const early = told.canary && !testResults.some((test) => test.title === told.canary);
+    const failed = testExecError || !whole || early;
+    const said = testExecError?.stack ?? testExecError?.message ?? failureMessage;
+    const text = said || 'its process ended before all of its tests did';
     tell(idOf(path, []), failed ? 'failed' : 'passed', perfStats?.runtime ?? 0, failed ? text : '');
   }
 }

@@ -67,7 +67,8 @@ def node(options, pipe):
     """One file at a time, so that the test which a time limit ends is known."""
     paths = options["paths"]
     if options.get("only"):
-        paths = list(dict.fromkeys(test.split("::")[0] for test in options["only"]))
+        files = list(dict.fromkeys(test.split("::")[0] for test in options["only"]))
+        paths = [file for file in files if Path(options["repo"], file).exists()] or files
     return [
         "node",
         f"--import={(PROGRAMS / 'node_guard.mjs').as_uri()}",

@@ -1,5 +1,6 @@
 """What a case of the catalogue is, and the calls of the toolbox in short."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +155,28 @@ NODE = {
         "test('clamp', () => assert.strictEqual(clamp(3, 0, 10), 3));\n"
     ),
 }
+EXPECTING = (
+    "test('mean of two', () => expect(mean([2, 4])).toBe(3));\n"
+    "test('clamp', () => expect(clamp(3, 0, 10)).toBe(3));\n"
+)
+VITEST = {
+    "package.json": json.dumps({"type": "module", "devDependencies": {"vitest": ">=3"}}),
+    "calc.js": NODE["calc.js"],
+    "start.js": "export {};\n",
+    "vitest.config.js": (
+        "import { defineConfig } from 'vitest/config';\n\n"
+        "export default defineConfig({ test: { globals: true, setupFiles: ['./start.js'] } });\n"
+    ),
+    "calc.test.js": "import { clamp, mean } from './calc.js';\n\n" + EXPECTING,
+}
+JEST = {
+    "package.json": json.dumps(
+        {"devDependencies": {"jest": ">=29"}, "jest": {"setupFiles": ["./start.js"]}}
+    ),
+    "calc.js": NODE["calc.js"].replace("export const ", "exports."),
+    "start.js": "'use strict';\n",
+    "calc.test.js": "const { clamp, mean } = require('./calc.js');\n\n" + EXPECTING,
+}
 COMMANDS = {"unittest": "python -m unittest"}
 """The test commands of repositories whose tests are not found without."""
 
@@ -162,6 +185,6 @@ REPOSITORIES = {
     "crlf": {**CALCULATOR, "calc.py": CALC.replace("\n", "\r\n")},
     "status": STATUS, "units": UNITS, "point": POINT, "roman": ROMAN, "words": WORDS,
     "numbers": NUMBERS, "clock": CLOCK, "grades": GRADES,
-    "unittest": UNITTEST, "node": NODE,
+    "unittest": UNITTEST, "node": NODE, "vitest": VITEST, "jest": JEST,
 }  # fmt: skip
 """The repositories by name; in each some tests fail."""

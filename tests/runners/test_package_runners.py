@@ -120,6 +120,11 @@ async def test_run_every_end_of_a_test_is_told(
         run = await run_tests(desktop, runner_of(runner), only=one, **given)
         assert [test.id for test in run.tests] == one
         assert (run.finished, run.believable, run.canaries) == (True, True, 1)
+        run = await run_tests(desktop, runner_of(f"{runner} test/calc -t same"), **given)
+        assert {test.id for test in run.tests if test.outcome != "skipped"} == {
+            "test/calc.test.js", "test/calc.test.js::group::same", *one,
+        }  # fmt: skip
+        assert (run.finished, run.believable, run.canaries) == (True, True, 1)
         left = await desktop.exec("find ~/repo -newer ~/repo/package.json -type f")
         assert left.stdout == ""
 

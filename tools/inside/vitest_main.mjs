@@ -1,6 +1,6 @@
 // Runs vitest (3 or later), and reports as node_suite.mjs says.
 import { pathToFileURL } from 'node:url';
-import { finish, idOf, limit, only, place, repo, resolve, tell, tellConfiguration, told, write } from './node_suite.mjs';
+import { finish, idOf, limit, only, place, repo, resolve, tell, tellConfiguration, told, withPlanted, write } from './node_suite.mjs';
 
 const planted = new Set(); // files that hold the test which must fail
 const modules = new Map(); // file -> ids of its tests, by vitest's own names for them
@@ -33,8 +33,20 @@ function end(test, ids) {
   tell(id, outcome ?? 'crashed', test.diagnostic()?.duration, outcome ? textOf(errors ?? []) : lost);
 }
 
+// vitest 3 goes on talking to a process of tests that was killed, and would end with it.
+function survive(error) {
+  if (error?.code === 'ERR_IPC_CHANNEL_CLOSED' || error?.message === 'Worker exited unexpectedly') return;
+  console.error(error);
+  process.exit(1);
+}
+
 const reporter = {
   files: new Set(),
+  onInit() {
+    for (const event of ['uncaughtException', 'unhandledRejection']) {
+      process.removeAllListeners(event).on(event, survive);
+    }
+  },
   onTestRunStart(specifications) {
     for (const { moduleId } of specifications) this.files.add(moduleId);
     const { projects } = specifications[0]?.project.vitest ?? { projects: [] };
@@ -95,7 +107,7 @@ const fixed = {
   root: options.root ?? repo, run: true, watch: false, update: false, allowOnly: true, bail: 0,
   pool: 'forks', isolate: true, fileParallelism: false, maxWorkers: 1, cache: false,
   testTimeout: limit, hookTimeout: limit, passWithNoTests: true, coverage: { enabled: false },
-  reporters: ['default', reporter],
+  reporters: ['default', reporter], testNamePattern: withPlanted(options.testNamePattern),
 };
 const vitest = await startVitest('test', only.length ? only : filter, { ...options, ...fixed }, { plugins: [plant] });
 await vitest?.close();

@@ -38,6 +38,9 @@ ESM = "--experimental-vm-modules"
 BEFORE = re.compile(r"npx|node|cross-env|(NODE_ENV|NODE_OPTIONS)=.*|" + ESM)
 """Words before the name of a package's runner that change nothing here, but for `ESM`."""
 
+OTHER_COMMANDS = frozenset({"watch", "dev", "related", "bench", "list", "init", "typecheck"})
+"""Commands of vitest that do not run its tests once."""
+
 OPERATORS = frozenset({"&&", "||", "|", ";", "&", ">", "<"})
 """Words of a shell's, which none is there to read."""
 
@@ -137,8 +140,6 @@ def _package(words: list[str]) -> Runner | None:
             return Runner("jest", tuple(called[1:]), options)
         case ["vitest", "run"]:
             return Runner("vitest", tuple(called[2:]))
-        case ["vitest"]:
-            return Runner("vitest")
-        case ["vitest", word] if word.startswith("-"):
+        case ["vitest", *words] if OTHER_COMMANDS.isdisjoint(words):
             return Runner("vitest", tuple(called[1:]))
     return None

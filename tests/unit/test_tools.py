@@ -145,6 +145,7 @@ def test_violations_new_test_file_is_welcome() -> None:
         ),
         ("npx vitest run src --globals", Runner("vitest", ("src", "--globals"))),
         ("vitest", Runner("vitest")),
+        ("vitest src -t same", Runner("vitest", ("src", "-t", "same"))),
         ("cross-env NODE_ENV=test jest -i", Runner("jest", ("-i",))),
         (
             "NODE_OPTIONS=--experimental-vm-modules npx jest a",

@@ -5,7 +5,7 @@ candidate where it was; those that had ended are not run again.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
@@ -30,7 +30,9 @@ PLACES = "places of candidates"
 """Where a lease keeps how many more candidates may work now."""
 
 
-def make_branch(services: Services, retry: RetryPolicy) -> CompiledStateGraph[Any, Any, Any, Any]:
+def make_branch(
+    services: Services, retry: Sequence[RetryPolicy]
+) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Compile a candidate's loop; it uses the saver of the graph that it runs in."""
     builder = StateGraph(State)
     for role in (coder, act, tester):
@@ -42,7 +44,7 @@ def make_branch(services: Services, retry: RetryPolicy) -> CompiledStateGraph[An
     return builder.compile(name="candidate")
 
 
-def candidate_node(services: Services, retry: RetryPolicy) -> Node:
+def candidate_node(services: Services, retry: Sequence[RetryPolicy]) -> Node:
     """Make the node that works out one candidate; as many as are allowed at once do so."""
     branch, settings = make_branch(services, retry), services.settings
 

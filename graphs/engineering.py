@@ -36,10 +36,14 @@ from tools.settings import Settings
 RECURSION_LIMIT = 2000
 """Super-steps of a run; attempts and steps are bounded far below it."""
 
-LOST_DESKTOP = RetryPolicy(
-    initial_interval=0.5, max_attempts=3, retry_on=(DesktopUnreachableError, DesktopGoneError)
+LOST_DESKTOP = (
+    RetryPolicy(initial_interval=0.5, max_attempts=2, retry_on=DesktopUnreachableError),
+    RetryPolicy(initial_interval=0.5, max_attempts=3, retry_on=DesktopGoneError),
 )
-"""A node whose desktop is lost runs again, from the snapshot its checkpoint names (law 4)."""
+"""A node whose desktop is lost runs again, from the snapshot its checkpoint names (law 4).
+
+A lost connection is tried once more; then the run fails, and its state is kept.
+"""
 
 Model = Callable[[str], BaseChatModel | None]
 

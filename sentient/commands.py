@@ -120,7 +120,7 @@ def _followed(
     """Run a thread, shown as asked for; the first signal lets it end its step."""
     with following(style) as listen:
         stop = Stop(listen, f"; go on with: sentient resume {thread}")
-        return stop.run(work(listen=listen, control=stop.control)), stop
+        return stop.run(work(listen=stop.tell, control=stop.control)), stop
 
 
 def _task(text: str) -> str:

@@ -42,12 +42,21 @@ class Stop:
     """Runs the work of one command and is told of the signals that arrive meanwhile.
 
     With a `listen`er the first signal asks `control` to drain, which finishes the super-step, and
-    the next cancels the work. Without one, the first cancels it.
+    the next cancels the work. Without one, the first cancels it, as it does in a pause of the run:
+    nothing is at work then that could be finished.
     """
 
     def __init__(self, listen: Listen | None = None, hint: str = "") -> None:
         self.control, self.number = RunControl(), 0
         self._listen, self._hint = listen, hint
+        self._pause_end = 0.0
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Pass an event of the run on to the listener."""
+        waits = event["event"] == "waiting" and not event["candidate"]  # others may be at work
+        self._pause_end = time.monotonic() + event["seconds"] if waits else 0.0
+        if self._listen is not None:
+            self._listen(event)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end.
@@ -74,7 +83,8 @@ class Stop:
 
     def _received(self, number: int, task: "asyncio.Task[Any] | None") -> None:
         self.number = number
-        if self._listen is not None and not self.control.drain_requested:
+        is_pausing = time.monotonic() < self._pause_end
+        if self._listen and not self.control.drain_requested and not is_pausing:
             self.control.request_drain(signal.Signals(number).name)
             self._listen(Draining(at=round(time.time(), 3)).model_dump())
             return

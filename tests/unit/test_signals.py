@@ -11,19 +11,25 @@ from nodes.events import Waiting
 from sentient.signals import Stop, StoppedError
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three seconds after it ended a command at once it ends the process, which is ours."""
+    monkeypatch.setattr(Stop, "_end_soon", lambda _: None)
+
+
 def waiting(seconds: float, candidate: int = 0) -> dict[str, Any]:
     return Waiting(reason="rate limit", seconds=seconds, candidate=candidate).model_dump()
 
 
 def told(*events: dict[str, Any]) -> list[str]:
-    """What the listener of a run hears that tells `events`, gets Ctrl-C, and ends if it may."""
+    """What the listener of a run hears that tells `events`, gets SIGTERM, and ends if it may."""
     heard: list[str] = []
     stop = Stop(lambda event: heard.append(event["event"]))
 
     async def work() -> None:
         for event in events:
             stop.tell(event)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
         while not stop.control.drain_requested:
             await asyncio.sleep(0.001)
 
@@ -32,7 +38,7 @@ def told(*events: dict[str, Any]) -> list[str]:
 
 
 def test_signal_in_a_pause_ends_the_run_at_once() -> None:
-    with pytest.raises(StoppedError, match="stopped at once by SIGINT"):
+    with pytest.raises(StoppedError, match="stopped at once by SIGTERM"):
         told(waiting(600))
 
 

@@ -127,4 +127,4 @@ def test_five_hundred_pairs_of_resumes_have_one_winner_each(campaign: Any) -> No
     summary = campaign("pairs", "--pairs", str(LONG_PAIRS))
     assert summary["failures"] == []
     assert summary["pairs"] == LONG_PAIRS
-    assert len(summary["pair_kinds"]) == 5
+    assert len(summary["pair_kinds"]) >= 5

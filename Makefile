@@ -28,8 +28,9 @@ packages: setup  ## install what the tests' desktops start with, so that no test
 test: packages   ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
-slow: packages   ## the cases of commands, graph, engine and server that `make test` leaves out
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m long --ignore tests/graph/test_cheats.py tests/cli tests/graph tests/repair tests/desktop/test_server.py
+slow: packages   ## further cases of commands, graph, engine, notebooks and server
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m long --ignore tests/graph/test_cheats.py \
+		tests/cli tests/graph tests/repair tests/project tests/desktop/test_server.py tests/desktop/test_watch.py tests/desktop/test_interpreter.py
 
 cheats: packages ## every planted cheat and every honest patch through the real tester and reviewer; flaky tests; mutants
 	@$(BIN)/python -m pytest -q -n 2 --dist load -m "long or not long" tests/graph/test_cheats.py tests/graph/test_flakes.py tests/graph/test_mutants.py tests/graph/test_untested.py tests/unit/test_catalogue.py tests/unit/test_gates.py

@@ -128,6 +128,7 @@ def test_fix_existing_thread_is_refused(sentient: Run, repo: Repo, applied: Appl
     assert applied.result.returncode == 0
 
 
+@pytest.mark.long
 def test_fix_git_url_and_archive_work_like_a_folder(
     sentient: Run, repo: Repo, tmp_path: Path
 ) -> None:
@@ -175,6 +176,7 @@ def test_fix_approve_waits_with_exit_code_five(sentient: Run, repo: Repo) -> Non
     assert (late.returncode, "asks no question now" in late.stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_fix_not_solved_keeps_report_and_best_patch(sentient: Run, repo: Repo) -> None:
     test = "from calc import clamp, mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
     test += "\n\ndef test_impossible():\n    assert clamp(1, 2, 3) == object()\n"

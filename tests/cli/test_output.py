@@ -78,6 +78,7 @@ def test_output_that_nobody_reads_ends_every_command_with_141(
     assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_output_patch_that_is_not_utf8_is_shown_on_a_strict_stdout(
     home: Path, thread: None
 ) -> None:

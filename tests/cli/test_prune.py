@@ -170,6 +170,7 @@ def test_prune_thread_with_checkpoints_elsewhere_keeps_its_snapshots(
     assert snapshots(home, "elsewhere") == set()
 
 
+@pytest.mark.long
 def test_fix_sweeps_what_a_dead_process_left_and_prune_leaves_the_fork_of_its_thread_whole(
     sentient: Run, home: Path, repo: Repo
 ) -> None:

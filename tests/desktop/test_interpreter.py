@@ -127,6 +127,7 @@ async def test_timeout_interrupts_the_code_and_keeps_the_state(
     assert (await box.run_code("x", context=context)).text == "kept"
 
 
+@pytest.mark.long
 async def test_interrupt_that_is_ignored_costs_the_context_its_state(
     box: AsyncSandbox, context: Context
 ) -> None:

@@ -147,6 +147,7 @@ async def test_polled_watcher_returns_thousands_of_events_at_once(
     assert len([event for event in events if event.type.value == "create"]) == 3000
 
 
+@pytest.mark.long
 async def test_polled_watcher_never_read_says_that_events_were_lost(
     desktop: AsyncSandbox, polled: Callable[..., Any]
 ) -> None:
@@ -206,6 +207,7 @@ async def test_watch_dir_stream_ends_with_its_desktop(desktop: AsyncSandbox) -> 
         await ended
 
 
+@pytest.mark.long
 async def test_watch_dir_of_a_full_folder_moved_in_goes_on(desktop: AsyncSandbox) -> None:
     recorder = Recorder()
     await desktop.files.make_dir("w")

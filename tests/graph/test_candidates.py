@@ -106,6 +106,7 @@ async def test_candidates_stopped_and_resumed_smallest_verified_patch_is_deliver
     assert {("baseline", None), ("verdict", 1), ("verdict", 2)} <= rows
 
 
+@pytest.mark.long
 async def test_candidate_failed_after_another_ended_goes_on_alone_within_its_share(
     scripted_graph: Any, repo: Repo, settings: Settings, saver: Any
 ) -> None:

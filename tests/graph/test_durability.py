@@ -76,6 +76,7 @@ async def test_copied_thread_gets_a_desktop_of_its_own(
     assert (await working_file(settings, "original")).count("# once") == 1
 
 
+@pytest.mark.long
 async def test_approval_desktop_is_paused_while_a_person_is_asked(
     engine_graph: Any, repo: Repo, settings: Settings
 ) -> None:

@@ -184,6 +184,7 @@ async def test_environment_is_made_once_from_the_base_and_keeps_hostile_builds_i
     assert index.fetched == fetched
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # many desktops, on a machine that may be busy
 async def test_environment_that_cannot_be_had_as_a_whole_is_said_and_the_run_goes_on(
     engine_graph: Any, settings: Settings, repo: Repo

@@ -51,6 +51,7 @@ async def test_connection_lost_once_the_node_runs_once_more(
     assert (await engine_graph.aget_state(config)).values["report"]["status"] == "verified"
 
 
+@pytest.mark.long
 async def test_connection_lost_again_fails_with_the_state_kept(
     engine_graph: Any, repo: Repo, losing: Callable[[int], list[str]]
 ) -> None:

@@ -169,6 +169,7 @@ async def test_model_plan_is_validated_told_to_the_coder_and_enforced(
     assert state["report"]["status"] == "verified"
 
 
+@pytest.mark.long
 async def test_model_plan_impossible_is_asked_and_a_person_may_insist(
     scripted_graph: Any, repo: Repo
 ) -> None:
@@ -192,6 +193,7 @@ REVIEW = {
 }
 
 
+@pytest.mark.long
 async def test_model_review_sends_back_then_the_patch_is_delivered_with_its_objections(
     scripted_graph: Any, repo: Repo
 ) -> None:

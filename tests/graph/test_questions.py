@@ -100,6 +100,7 @@ async def test_impossible_stop_delivers_what_the_coder_said(
     assert state["report"]["status"] == "unsolved"
 
 
+@pytest.mark.long
 async def test_budget_attempts_used_up_more_are_granted_and_each_is_in_the_views(
     scripted_graph: Any, repo: Repo, home: Path
 ) -> None:
@@ -147,6 +148,7 @@ def expect_two_attempts(ledger: LedgerFile, thread: str, state: dict[str, Any]) 
     assert costs["usd"] is None
 
 
+@pytest.mark.long
 async def test_budget_dollars_without_room_for_a_call_work_in_hand_gets_a_verdict(
     scripted_graph: Any, repo: Repo
 ) -> None:

@@ -200,7 +200,8 @@ async def test_run_every_operation_fails_once_each_run_is_resumed_to_the_same_pa
     assert failed >= 0.9 * tried
 
 
-@pytest.mark.parametrize("channel", ["plan", pytest.param("report", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("channel", ["plan", "report"])
 async def test_run_stopped_between_writes_and_their_checkpoint_is_not_finished(
     settings: Settings, source: Path, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:

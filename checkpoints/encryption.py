@@ -4,16 +4,10 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from checkpoints.errors import SaverError
+
 WITNESS = "sentient"
 """What an encrypted database holds under its key, so that another key is noticed at once."""
-
-
-class SaverError(Exception):
-    """The checkpoint database cannot be used as asked; `hint` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def serializer(key: bytes | None) -> SerializerProtocol:

@@ -16,7 +16,8 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from checkpoints.deltas import settled
-from checkpoints.encryption import WITNESS, SaverError, check_key, serializer
+from checkpoints.encryption import WITNESS, check_key, serializer
+from checkpoints.errors import SaverError
 
 CONNECT_TIMEOUT_S = 10
 """How long a server may be away before an operation fails."""

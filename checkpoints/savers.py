@@ -2,10 +2,13 @@
 
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from checkpoints import postgres, sqlite
-from checkpoints.postgres import PostgresSaver
+from checkpoints import sqlite
 from checkpoints.sqlite import SqliteSaver
+
+if TYPE_CHECKING:
+    from checkpoints.postgres import PostgresSaver
 
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
@@ -20,7 +23,7 @@ def database_file(where: str, home: Path) -> Path | None:
 
 def open_saver(
     where: str, home: Path, key: bytes | None = None
-) -> AbstractAsyncContextManager[SqliteSaver | PostgresSaver]:
+) -> "AbstractAsyncContextManager[SqliteSaver | PostgresSaver]":
     """Open the checkpoints at an address; with a key (16, 24 or 32 bytes) values are encrypted.
 
     `where` is empty for a file in `home`, `sqlite:///PATH` (a fourth slash begins an absolute
@@ -31,6 +34,8 @@ def open_saver(
         SaverError: on entering, the database cannot be used.
     """
     if where.startswith(POSTGRES):
+        from checkpoints import postgres  # noqa: PLC0415 -- its driver takes a while to import
+
         return postgres.open_saver(where, key)
     path = database_file(where, home)
     if path is None:

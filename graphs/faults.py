@@ -2,12 +2,11 @@
 
 import errno
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
-
-from checkpoints.encryption import SaverError
+from checkpoints.errors import SaverError
 from tools.errors import StorageError
 
 FULL = "make room on the disk"
@@ -32,7 +31,8 @@ def storage_error(error: BaseException) -> StorageError | None:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         hint = HINTS.get(code, "")
         return StorageError(f"a database of threads cannot be used: {error}", hint=hint)
-    if isinstance(error, psycopg.Error):
+    postgres = sys.modules.get("psycopg")  # imported by whatever can have raised its errors
+    if postgres and isinstance(error, postgres.Error):
         return StorageError(
             f"the checkpoints in Postgres cannot be used: {error}", hint="see whether it runs"
         )

@@ -44,14 +44,11 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        # Importing the graphs reads the configuration, and may find it wrong.
         from graphs.faults import storage_errors  # noqa: PLC0415
         from sentient.commands import app  # noqa: PLC0415
         from sentient.signals import StoppedError  # noqa: PLC0415
     except KeyboardInterrupt:
         _fail("stopped before anything was done", INTERRUPTED)
-    except ValidationError as error:
-        _refuse(error)
     try:
         with storage_errors():
             app()
@@ -62,7 +59,7 @@ def _run() -> None:
         _fail(str(error), error.exit_code)
     except ThreadBusyError as error:
         _fail(str(error), ExitCode.ENVIRONMENT)
-    except ValidationError as error:
+    except ValidationError as error:  # importing the graphs reads the configuration, too
         _refuse(error)
 
 

@@ -4,8 +4,10 @@ import asyncio
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sentient.text import print_json, printable
 from sentient_desktop.sandbox.diagnosis import diagnose
 from tools.connection import Connection
 from tools.desktop import Desktop
@@ -43,6 +45,16 @@ def explain_isolation() -> list[Check]:
         )
         for finding in diagnose()
     ]  # fmt: skip
+
+
+def print_checks(checks: Sequence[Check], *, json: bool) -> None:
+    """Write what the doctor found: a line each, or one JSON value."""
+    if json:
+        print_json([vars(check) for check in checks])
+        return
+    for check in checks:
+        mark = "ok  " if check.ok else "FAIL"
+        sys.stdout.write(f"{mark}  {check.name:<16} {printable(check.detail)}\n")
 
 
 def _python() -> Check:

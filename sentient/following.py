@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from nodes.backlog import Backlog
+from sentient.draining import Listen
 from sentient.progress import Progress
-from sentient.signals import Listen
 from sentient.streams import ReaderGoneError, abandon
 
 PATIENCE_S = 5.0

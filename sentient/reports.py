@@ -1,7 +1,5 @@
 """The end of a run for people and for programs."""
 
-import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +10,6 @@ from rich.table import Table
 from nodes.plans import STEPS, in_lines, told
 from nodes.state import Plan, Report, Result, State, Usage
 from sentient.answers import commands
-from sentient.doctor import Check
 from sentient.endings import Ending
 from sentient.signals import code_of
 from sentient.text import plural, printable
@@ -49,21 +46,6 @@ def as_json(ending: Ending, patch: str) -> dict[str, Any]:
         data |= {**report, "patch_sha256": report["patch"], "patch": patch}
         data["plan"] = ending.state.get("plan")
     return data
-
-
-def print_json(data: Any) -> None:
-    """Write one JSON value to stdout."""
-    sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
-
-
-def print_checks(checks: Sequence[Check], *, json: bool) -> None:
-    """Write what the doctor found: a line each, or one JSON value."""
-    if json:
-        print_json([vars(check) for check in checks])
-        return
-    for check in checks:
-        mark = "ok  " if check.ok else "FAIL"
-        sys.stdout.write(f"{mark}  {check.name:<16} {printable(check.detail)}\n")
 
 
 def print_ending(ending: Ending, patch: str, console: Console, *, applied: str = "") -> None:

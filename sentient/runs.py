@@ -21,9 +21,9 @@ from nodes.state import Input
 from sentient.answers import read_answer
 from sentient.cleanup.forgetting import forget
 from sentient.cleanup.housekeeping import swept_meanwhile
+from sentient.draining import Listen
 from sentient.endings import Ending, read_ending
 from sentient.opening import config_of, open_graph
-from sentient.signals import Listen
 from tools.errors import SentientError, StorageError, UsageError
 from tools.secrets import environment_of
 from tools.settings import Settings
@@ -124,15 +124,6 @@ class Runs:
     async def _read(self, thread: str) -> Ending:
         async with open_graph(self.settings) as graph:
             return await read_ending(graph, thread)
-
-    def threads(self) -> list[Row]:
-        """All threads, the one that changed last first, with the status that is true now."""
-        rows = self.ledger.threads()
-        for row in rows:
-            row.pop("input", None)
-            if row["status"] == "running" and not is_leased(self.leases, str(row["id"])):
-                row["status"] = "stopped"
-        return rows
 
     def row(self, thread: str) -> Row:
         """A thread's line in the ledger.

@@ -1,21 +1,14 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first drains a run, the next ends the command at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: a command ends at once, in words, with nothing left behind."""
 
 import asyncio
 import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from langgraph.runtime import RunControl
-
-from nodes.events import Draining
 from sentient.streams import Forgiving
-
-Listen = Callable[[dict[str, Any]], None]
-"""Takes the events of a run."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -39,24 +32,12 @@ def code_of(number: int) -> int:
 
 
 class Stop:
-    """Runs the work of one command and is told of the signals that arrive meanwhile.
+    """Runs the work of one command; the first signal that arrives meanwhile cancels it."""
 
-    With a `listen`er the first signal asks `control` to drain, which finishes the super-step, and
-    the next cancels the work. Without one, the first cancels it, as it does in a pause of the run:
-    nothing is at work then that could be finished.
-    """
-
-    def __init__(self, listen: Listen | None = None, hint: str = "") -> None:
-        self.control, self.number = RunControl(), 0
-        self._listen, self._hint = listen, hint
-        self._pause_end = 0.0
-
-    def tell(self, event: dict[str, Any]) -> None:
-        """Pass an event of the run on to the listener."""
-        waits = event["event"] == "waiting" and not event["candidate"]  # others may be at work
-        self._pause_end = time.monotonic() + event["seconds"] if waits else 0.0
-        if self._listen is not None:
-            self._listen(event)
+    def __init__(self, hint: str = "") -> None:
+        self.number = 0
+        """The signal that came, the last if several did."""
+        self._hint = hint
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end.
@@ -83,14 +64,15 @@ class Stop:
 
     def _received(self, number: int, task: "asyncio.Task[Any] | None") -> None:
         self.number = number
-        is_pausing = time.monotonic() < self._pause_end
-        if self._listen and not self.control.drain_requested and not is_pausing:
-            self.control.request_drain(signal.Signals(number).name)
-            self._listen(Draining(at=round(time.time(), 3)).model_dump())
+        if self._may_finish():
             return
         self._end_soon()
         if task is not None:
             task.cancel()
+
+    def _may_finish(self) -> bool:
+        """Whether the work goes on after the signal; it knows of it then."""
+        return False
 
     def _end_soon(self) -> None:
         """A thread that packs a folder cannot be cancelled, and would be waited for."""

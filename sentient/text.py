@@ -1,6 +1,9 @@
-"""Text from a desktop made safe for a terminal."""
+"""What commands print: text made safe for a terminal, and JSON."""
 
+import json
 import re
+import sys
+from typing import Any
 
 CONTROL = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
@@ -22,3 +25,8 @@ def printable(text: object) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 test`, `2 tests`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def print_json(data: Any) -> None:
+    """Write one JSON value to stdout."""
+    sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")

@@ -99,10 +99,10 @@ def ended(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return "ended"
 
 
-LISTING = ("sentient.desktop_commands:_ids", ["desktop", "list"])
+LISTING = ("sentient.commands.desktop:_ids", ["desktop", "list"])
 OTHERS = [
     ("sentient.past.compare:make_patch", ["diff", "ended", "--at", "latest"]),
-    ("sentient.past.time_commands:read_timeline", ["history", "ended"]),
+    ("sentient.commands.past:read_timeline", ["history", "ended"]),
     LISTING,
 ]
 """Where `make crash` stops commands too."""

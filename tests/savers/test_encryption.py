@@ -14,7 +14,7 @@ from samples import Run
 from saver_fixtures import KEY
 
 from checkpoints.deltas import CONVERSATION
-from checkpoints.encryption import SaverError
+from checkpoints.errors import SaverError
 from checkpoints.savers import open_saver
 
 CANARY = "canary-7c1f"

@@ -10,7 +10,7 @@ from postgres import Postgres
 from samples import Repo, Run
 from talks import config, said, talk_graph
 
-from checkpoints.encryption import SaverError
+from checkpoints.errors import SaverError
 from checkpoints.postgres import open_saver
 from graphs.faults import storage_errors
 from tools.errors import StorageError

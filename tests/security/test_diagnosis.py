@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sentient.desktop_commands import app
+from sentient.commands.desktop import app
 from sentient_desktop.sandbox.bubblewrap import find_programs, read_version, wheel_program
 from sentient_desktop.sandbox.diagnosis import masked_proc
 from sentient_desktop.sandbox.remedies import apparmor_profile, explain

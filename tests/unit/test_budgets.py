@@ -12,7 +12,7 @@ from nodes.budgets import BudgetReachedError, answer_room, limits, reached
 from nodes.model.meter import MOST, Meter, request_tokens
 from nodes.model.prices import cost_of, price_of
 from nodes.state import NO_USAGE, Price, Usage, add_roles, add_usage
-from sentient.options import role_bounds
+from sentient.run_options import role_bounds
 from tools.errors import ModelUnavailableError, UsageError
 from tools.settings import Settings
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nodes.events import Waiting
+from sentient.draining import Drain
 from sentient.signals import Stop, StoppedError
 
 
@@ -24,7 +25,7 @@ def waiting(seconds: float, candidate: int = 0) -> dict[str, Any]:
 def told(*events: dict[str, Any]) -> list[str]:
     """What the listener of a run hears that tells `events`, gets SIGTERM, and ends if it may."""
     heard: list[str] = []
-    stop = Stop(lambda event: heard.append(event["event"]))
+    stop = Drain(lambda event: heard.append(event["event"]))
 
     async def work() -> None:
         for event in events:

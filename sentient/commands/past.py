@@ -1,4 +1,4 @@
-"""The commands that deal with a thread's past; `sentient.commands` registers them."""
+"""`sentient history`, `diff`, `logs` and `fork`: a thread's past."""
 
 import itertools
 import sys
@@ -27,11 +27,10 @@ from sentient.past.history import history_rows, print_history
 from sentient.past.logs import print_story, read_call_log
 from sentient.past.story import tell
 from sentient.past.timeline import Timeline, read_timeline
-from sentient.reports import print_json
 from sentient.runs import Runs
 from sentient.signals import Stop
 from sentient.streams import Forgiving
-from sentient.text import printable
+from sentient.text import print_json, printable
 from tools.errors import UsageError
 from tools.patch import ChangedFile, Patch, apply_to_folder
 

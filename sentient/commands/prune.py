@@ -10,9 +10,8 @@ import typer
 from checkpoints.ledger import Ledger
 from sentient.cleanup.prune import Pruned, Wish, prune
 from sentient.options import Checkpoints, Json, read_settings, thread_ids
-from sentient.reports import print_json
 from sentient.signals import Stop
-from sentient.text import plural, printable
+from sentient.text import plural, print_json, printable
 from tools.errors import ExitCode, UsageError
 
 AGE = re.compile(r"(\d{1,6})([hdw])")

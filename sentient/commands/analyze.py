@@ -10,9 +10,8 @@ from rich.markup import escape
 
 from checkpoints.ledger import Ledger
 from sentient.options import Json, read_settings, words
-from sentient.reports import print_json
 from sentient.signals import Stop
-from sentient.text import printable
+from sentient.text import print_json, printable
 from tools.analysis import Analysis, Evidence, Ranking, analyze_repository, known_analysis
 from tools.analysis.maps import as_rows
 from tools.connection import Connection

@@ -10,11 +10,11 @@ import typer
 from e2b import CommandExitException, TimeoutException
 from e2b_code_interpreter import AsyncSandbox
 
-from sentient.doctor import explain_isolation
-from sentient.reports import print_checks, print_json
+from sentient.commands import PLAIN
+from sentient.doctor import explain_isolation, print_checks
 from sentient.signals import Stop
 from sentient.streams import pass_error, passing_on
-from sentient.text import printable
+from sentient.text import print_json, printable
 from sentient_desktop.sandbox.remedies import apparmor_profile
 from tools.connection import Connection
 from tools.desktop import list_desktops
@@ -29,7 +29,7 @@ TIMED_OUT, KILLED = 124, 137
 DesktopId = Annotated[str, typer.Argument(metavar="DESKTOP", help="A desktop's id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
-app = typer.Typer(no_args_is_help=True, help="The embedded E2B-compatible server and its desktops.")
+app = typer.Typer(help="The embedded E2B-compatible server and its desktops.", **PLAIN)
 
 
 @app.command()

@@ -28,9 +28,12 @@ packages: setup  ## install what the tests' desktops start with, so that no test
 test: packages   ## run the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
-slow: packages   ## further cases of commands, graph, engine, notebooks and server
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m long --ignore tests/graph/test_cheats.py \
-		tests/cli tests/graph tests/repair tests/project tests/desktop/test_server.py tests/desktop/test_watch.py tests/desktop/test_interpreter.py
+# Files whose long tests have a target of their own.
+PROVEN := $(addprefix tests/,savers/test_faults.py $(addprefix desktop/test_,limits.py templates.py incremental.py pool.py wire_fuzz.py path_fuzz.py deep_trees.py big_transfers.py))
+
+slow: packages   ## further cases of commands, graph, engine, notebooks, savers and server
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m long --ignore tests/graph/test_cheats.py --ignore tests/graph/test_hostile_model.py \
+		$(filter-out $(PROVEN),$(wildcard tests/cli tests/graph tests/repair tests/project tests/savers/test_*.py tests/desktop/test_*.py))
 
 cheats: packages ## every planted cheat and every honest patch through the real tester and reviewer; flaky tests; mutants
 	@$(BIN)/python -m pytest -q -n 2 --dist load -m "long or not long" tests/graph/test_cheats.py tests/graph/test_flakes.py tests/graph/test_mutants.py tests/graph/test_untested.py tests/unit/test_catalogue.py tests/unit/test_gates.py

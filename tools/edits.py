@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 
 from tools.errors import ToolError
 
@@ -85,10 +86,17 @@ def _places(bare: list[str], sought: list[str]) -> list[int]:
     return sorted(hits, key=lambda place: -hits[place])[:CANDIDATES]
 
 
-def _similarity(found: list[str], sought: list[str]) -> float:
-    return difflib.SequenceMatcher(
-        None, "\n".join(found), "\n".join(sought), autojunk=False
-    ).ratio()
+def _similarity(found: list[str], sought: list[str]) -> tuple[float, float]:
+    """How many lines are the same, wherever they are; then how alike they are in pairs.
+
+    Characters are compared in pairs of lines alone: over all lines it takes seconds.
+    """
+    pairs = zip(found, sought, strict=False)
+    return _ratio(found, sought), sum(_ratio(a[:WIDTH], b) for a, b in pairs)
+
+
+def _ratio(a: Sequence[str], b: Sequence[str]) -> float:
+    return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()
 
 
 def _difference(found: list[str], wanted: list[str]) -> str:

@@ -65,6 +65,7 @@ def test_fix_nothing_failing_and_no_task_is_usage(sentient: Run, repo: Repo) -> 
     expect_nothing_left(sentient)
 
 
+@pytest.mark.long
 def test_fix_task_without_model_says_how_to_configure_one(sentient: Run, repo: Repo) -> None:
     good = CALC.replace("(len(values) + 1)", "len(values)")
     source = repo({"calc.py": good, "test_calc.py": TEST_CALC})
@@ -123,9 +124,9 @@ def test_fix_unreadable_task_file_is_usage(sentient: Run, repo: Repo) -> None:
     expect(sentient("fix", str(repo()), "--task", "@/no/such"), 2, "cannot read the task")
 
 
-def test_fix_bad_setting_is_usage(sentient_process: Run, repo: Repo) -> None:
+def test_bad_setting_is_usage(sentient_process: Run) -> None:
     expect(
-        sentient_process("fix", str(repo()), env={"SENTIENT_TEST_TIMEOUT_S": "soon"}),
+        sentient_process("threads", env={"SENTIENT_TEST_TIMEOUT_S": "soon"}),
         2,
         "SENTIENT_TEST_TIMEOUT_S",
     )

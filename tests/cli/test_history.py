@@ -181,6 +181,7 @@ def test_resume_from_rewinds_a_finished_thread_and_keeps_the_branch(
     assert status[THREAD] == "verified"
 
 
+@pytest.mark.long
 def test_rewound_question_is_asked_again(sentient: Run, source: Path, model: Any) -> None:
     asking = ["fix", str(source), "--approve", "--thread", "past-asked", "--model", "scripted"]
     assert sentient(*asking, env=model).returncode == 5
@@ -252,6 +253,7 @@ def test_bad_names_are_one_clear_line_and_leave_nothing(
     assert desktops(settings) == []
 
 
+@pytest.mark.long
 def test_logs_of_a_call_in_a_paused_desktop_do_not_wake_it(
     sentient: Run, settings: Settings, source: Path
 ) -> None:

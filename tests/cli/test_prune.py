@@ -141,6 +141,7 @@ def test_prune_removal_cut_short_is_finished(sentient: Run, home: Path, repo: Re
     assert desktops(home) == snapshots(home, "cut") == set()
 
 
+@pytest.mark.long
 def test_fix_named_like_a_thread_half_removed_starts_afresh(
     sentient: Run, home: Path, repo: Repo
 ) -> None:
@@ -156,6 +157,7 @@ def test_fix_named_like_a_thread_half_removed_starts_afresh(
     assert prune(sentient, "again", "--force")["threads"] == ["again"]
 
 
+@pytest.mark.long
 def test_prune_thread_with_checkpoints_elsewhere_keeps_its_snapshots(
     sentient: Run, home: Path, repo: Repo, tmp_path: Path
 ) -> None:

@@ -35,10 +35,9 @@ REGRESSIONS = ["coder.saving.put.before#2", "act.saving.writes.after#1"]
 """Places (`node.stage.point#n`) at which a kill once had consequences."""
 
 ALONG = [
-    "prepare.sealing.snapshot.after#1", "planner.working.mark.after#1",
-    "tester.working.mark.after#1", "reviewer.working.entered#1", "deliver.working.entered#1",
+    "planner.working.mark.after#1", "tester.working.mark.after#1", "deliver.working.entered#1",
 ]  # fmt: skip
-"""A place in each of the other nodes that work."""
+"""A place in other nodes that work."""
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +87,13 @@ def described(summary: dict[str, Any]) -> str:
 
 @pytest.mark.timeout(400)
 def test_runs_killed_all_along_end_as_if_undisturbed(campaign: Any) -> None:
-    along = ",".join([*ALONG[:2], *REGRESSIONS, *ALONG[2:]])
-    summary = campaign("short", "--workers", "1", "--pairs", "2", "--place", along)
+    along = ",".join([*ALONG[:1], *REGRESSIONS, *ALONG[1:]])
+    summary = campaign("short", "--workers", "1", "--pairs", "1", "--place", along)
     assert summary["failures"] == []
     named = {place.partition("#")[0]: 1 for place in [*REGRESSIONS, *ALONG]}
     assert summary["points"] == named
     assert summary["after_effect"] >= 0.4 * summary["kills"]
-    assert summary["pairs"] == 2
+    assert summary["pairs"] == 1
 
 
 @pytest.mark.long

@@ -46,6 +46,7 @@ async def test_snapshots_as_copies_hold_and_isolate_what_they_should(
     assert list((folder / "desktops").iterdir()) == []
 
 
+@pytest.mark.long
 async def test_copies_live_through_pause_and_restart(folder: Path, copying: dict[str, Any]) -> None:
     desktop = await AsyncSandbox.create("base", **copying)
     await desktop.files.write("f", "kept")

@@ -169,6 +169,7 @@ async def test_start_with_a_second_message_is_refused_before_the_rest_arrives(
     assert _server_status(data_dir)[0] - before < 30_000_000
 
 
+@pytest.mark.long
 async def test_daemons_of_many_commands_hold_no_descriptors_of_the_server(
     desktop: AsyncSandbox, data_dir: Path
 ) -> None:

@@ -67,6 +67,7 @@ async def test_connected_client_keeps_a_desktop_awake(idling: dict[str, Any]) ->
     await handle.kill()
 
 
+@pytest.mark.long
 async def test_suspended_desktop_ends_when_its_time_is_up(idling: dict[str, Any]) -> None:
     killed = await AsyncSandbox.create("base", timeout=4, **idling)
     kept = await AsyncSandbox.create("base", timeout=4, lifecycle={"on_timeout": "pause"}, **idling)
@@ -80,6 +81,7 @@ async def test_suspended_desktop_ends_when_its_time_is_up(idling: dict[str, Any]
         await kept.commands.run("true")
 
 
+@pytest.mark.long
 async def test_client_may_pause_what_is_suspended_already(idling: dict[str, Any]) -> None:
     desktop = await AsyncSandbox.create("base", **idling)
     await until_suspended(desktop, idling)

@@ -211,6 +211,7 @@ async def test_file_held_open_and_written_is_in_the_next_snapshot(
     await process.kill()
 
 
+@pytest.mark.long
 async def test_snapshot_after_a_restart_of_the_server_is_whole(
     folder: Path, options_for: Any
 ) -> None:

@@ -182,6 +182,7 @@ async def test_desktop_without_processes_has_no_groups(
     assert groups.groups() == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif("cgroup1" not in MEANS, reason="no control groups may be made here")
 async def test_groups_left_by_a_killed_server_are_swept(folder: Path, options_for: Any) -> None:
     options = options_for(ensure_server(folder, ["--limits-by", "cgroup1"]))

@@ -137,6 +137,7 @@ async def test_secrets_are_in_no_log(folder: Path, options_for: Any) -> None:
     assert b"canary-env" in b"".join(p.read_bytes() for p in folder.glob("registry.db*"))
 
 
+@pytest.mark.long
 async def test_log_file_is_rotated(folder: Path) -> None:
     (folder / "server.jsonl").write_text("x" * (10 << 20))
     ensure_server(folder)

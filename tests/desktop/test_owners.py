@@ -135,6 +135,7 @@ async def test_quota_on_snapshots_bounds_their_disk(
     await desktop.create_snapshot(mode="filesystem")
 
 
+@pytest.mark.long
 async def test_snapshots_taken_side_by_side_do_not_pass_the_quota(
     folder: Path, key: Any, options_for: Any
 ) -> None:

@@ -40,6 +40,7 @@ def test_state_and_folder_are_private(folder: Path) -> None:
     assert key not in (folder / "server.log").read_text()
 
 
+@pytest.mark.long
 def test_stop_ends_it_and_ensure_finds_the_same_address_again(folder: Path) -> None:
     first = ensure_server(folder)
     assert stop_server(folder)
@@ -48,6 +49,7 @@ def test_stop_ends_it_and_ensure_finds_the_same_address_again(folder: Path) -> N
     assert ensure_server(folder) == first
 
 
+@pytest.mark.long
 def test_second_server_on_the_same_folder_is_refused(folder: Path) -> None:
     ensure_server(folder)
     command = [sys.executable, "-m", "sentient_desktop", "serve", "--data-dir", str(folder)]
@@ -247,6 +249,7 @@ async def test_addresses_are_routed_as_e2b_does(folder: Path, options_for: Any) 
         assert short.status_code == 400
 
 
+@pytest.mark.long
 async def test_guest_killing_everything_it_sees_only_ends_itself(
     folder: Path, options_for: Any
 ) -> None:

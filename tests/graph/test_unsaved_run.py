@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from samples import Repo
 
 from checkpoints.ledger import Ledger
@@ -13,6 +14,7 @@ from tools.connection import Connection
 from tools.settings import Settings
 
 
+@pytest.mark.long
 async def test_run_without_saver_is_left_alone_and_then_nothing_of_it_stays(
     settings: Settings, repo: Repo, home: Path
 ) -> None:

@@ -128,6 +128,7 @@ def test_engine_unrepairable_code_gives_none_within_the_budget(repair: Repair) -
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.long
 def test_engine_constant_of_a_module_is_fixed_wherever_it_was_imported(repair: Repair) -> None:
     run = repair(
         {

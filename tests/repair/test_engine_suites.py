@@ -112,6 +112,7 @@ def test_engine_missing_tests_are_a_collection_error(repair: Repair) -> None:
     assert run.result["message"]
 
 
+@pytest.mark.long
 def test_engine_project_with_warnings_as_errors_is_repaired(repair: Repair) -> None:
     run = repair(
         {

@@ -120,6 +120,7 @@ def test_command_address_that_cannot_be_used_is_one_line_and_leaves_no_thread(
     assert "no-saver" not in sentient("threads").stdout
 
 
+@pytest.mark.long
 def test_command_keeps_a_thread_in_postgres(url: str, sentient: Run, repo: Repo) -> None:
     done = sentient(
         "fix", str(repo()), "--thread", "in-pg", "--model", "none", "--checkpoints", url

@@ -53,6 +53,7 @@ async def test_events_among_endless_output_take_a_bounded_time_and_space(
     await asyncio.sleep(0)
 
 
+@pytest.mark.long
 async def test_results_of_any_depth_end_in_an_answer(create: Any, options: dict[str, Any]) -> None:
     """Code in a context can write to its kernel's pipe of events whatever it likes."""
     made = await create("code-interpreter-v1")

@@ -29,7 +29,8 @@ from sentient_desktop.state import read_start_time
 from sentient_desktop.store.capture import Captures, Draft
 from sentient_desktop.store.layers import LayerStore
 from sentient_desktop.store.mapped import find_mapped
-from sentient_desktop.store.registry import DesktopRecord, Registry, new_record
+from sentient_desktop.store.records import DesktopRecord, new_record
+from sentient_desktop.store.registry import Registry
 from sentient_desktop.store.trees import remove_tree
 from sentient_desktop.templates.shelf import Shelf
 from sentient_desktop.whole import whole

@@ -1,13 +1,11 @@
-"""All desktops and snapshots of one data folder: making, finding, ending and sweeping them."""
+"""All desktops and snapshots of one data folder: making, finding and ending them."""
 
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
-import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,20 +17,15 @@ from sentient_desktop.owners import require_quota, require_snapshot_quota
 from sentient_desktop.pool import Pool
 from sentient_desktop.sandbox.uids import owners_below
 from sentient_desktop.settings import Limits, Quota
-from sentient_desktop.state import read_start_time
 from sentient_desktop.store.chains import Chains
 from sentient_desktop.store.disks import make_disk
-from sentient_desktop.store.layers import (
-    LayerStore,
-    new_name,
-    remove_others,
-)
-from sentient_desktop.store.registry import (
+from sentient_desktop.store.layers import new_name
+from sentient_desktop.store.records import (
     POOLED,
     DesktopRecord,
-    Registry,
     SnapshotRecord,
     fork_record,
+    layers_of,
     new_record,
 )
 from sentient_desktop.store.trees import disk_usage
@@ -267,7 +260,7 @@ class Fleet:
         if not self._quota_of(owner).snapshot_bytes:
             return 0
         mine = [record for record in list(self.snapshots.values()) if record.owner == owner]
-        for name in (names := _layers_of(mine)) - self._layer_bytes.keys():
+        for name in (names := layers_of(mine)) - self._layer_bytes.keys():
             self._layer_bytes[name] = disk_usage(self._workshop.layers.path(name))
         return sum(self._layer_bytes[name] for name in names)
 
@@ -295,8 +288,8 @@ class Fleet:
     async def sweep_layers(self) -> None:
         """Delete layers that no desktop and no snapshot stands on."""
         async with self._sweeping:
-            wanted = _layers_of(desktop.record for desktop in self.desktops.values())
-            wanted |= _layers_of(self.snapshots.values())
+            wanted = layers_of(desktop.record for desktop in self.desktops.values())
+            wanted |= layers_of(self.snapshots.values())
             wanted |= self._chains.keep(wanted)
             await asyncio.to_thread(self._workshop.layers.keep_only, wanted)
 
@@ -347,50 +340,7 @@ class Fleet:
         await asyncio.gather(*(desktop.shut_down() for desktop in list(self.desktops.values())))
 
 
-def sweep(registry: Registry, folder: Path, layers: LayerStore) -> None:
-    """Clean up after a server that did not exit properly. Blocks; call before anything boots.
-
-    Kills jails the registry proves ours (same pid, same start time), waits until they are gone,
-    and removes disks without a row, rows without a disk, the pool, and layers nobody names. What
-    cannot be removed is logged and left for the next start: one stubborn folder must not stop the
-    server.
-    """
-    folder.mkdir(mode=0o755, exist_ok=True)
-    records = registry.desktops()
-    for record in records:
-        for pid, start in (
-            (record.init_pid, record.init_start),
-            (record.monitor_pid, record.monitor_start),
-        ):
-            _end_process(pid, start)
-    remove_others(folder, {record.id for record in records if record.state != POOLED})
-    for record in records:
-        if not (folder / record.id).is_dir():
-            registry.delete(record)
-    for snapshot in registry.snapshots():
-        missing = [name for name in snapshot.layers if not layers.path(name).is_dir()]
-        if missing and missing[-1] == snapshot.layers[-1]:
-            # its commit was reported as failed, yet it was in SQLite's log
-            _log.error("snapshot %s is incomplete and forgotten", snapshot.id)
-            registry.delete(snapshot)
-        elif missing:
-            _log.error("snapshot %s is damaged: it lacks %s", snapshot.id, ", ".join(missing))
-    layers.keep_only(_layers_of(registry.desktops()) | _layers_of(registry.snapshots()))
-
-
 def _fork_of(result: Desktop | BaseException) -> Desktop | Exception:
     if isinstance(result, Desktop | Exception):
         return result
     raise result  # the server is going down
-
-
-def _layers_of(owners: Iterable[DesktopRecord | SnapshotRecord]) -> set[str]:
-    return {name for owner in owners for name in owner.layers}
-
-
-def _end_process(pid: int, start: int, timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while pid and start and read_start_time(pid) == start and time.monotonic() < deadline:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)

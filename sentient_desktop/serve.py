@@ -17,7 +17,7 @@ from starlette.routing import Route
 from sentient_desktop.app import App
 from sentient_desktop.desktop import Workshop
 from sentient_desktop.errors import LaunchError, ProbeError
-from sentient_desktop.fleet import Fleet, sweep
+from sentient_desktop.fleet import Fleet
 from sentient_desktop.limits.cgroup import Cgroups
 from sentient_desktop.limits.means import choose_means, scope_prefix
 from sentient_desktop.limits.watchdog import Watchdog
@@ -41,6 +41,7 @@ from sentient_desktop.settings import Settings
 from sentient_desktop.state import read_state, write_state
 from sentient_desktop.store.layers import LayerStore
 from sentient_desktop.store.registry import Registry
+from sentient_desktop.sweep import sweep
 from sentient_desktop.templates.shelf import Shelf, default_folder
 
 OPEN_FILES = 65536

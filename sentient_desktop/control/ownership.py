@@ -10,7 +10,7 @@ from sentient_desktop.desktop import Desktop
 from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.owners import Owner
-from sentient_desktop.store.registry import SnapshotRecord
+from sentient_desktop.store.records import SnapshotRecord
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

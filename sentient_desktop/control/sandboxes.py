@@ -25,7 +25,7 @@ from sentient_desktop.errors import ApiError
 from sentient_desktop.fleet import Fleet
 from sentient_desktop.network.policy import make_traffic_token, read_internet, read_network
 from sentient_desktop.settings import DEFAULT_TIMEOUT_S, ENVD_VERSION
-from sentient_desktop.store.registry import DesktopRecord
+from sentient_desktop.store.records import DesktopRecord
 
 _MIB = 1 << 20
 

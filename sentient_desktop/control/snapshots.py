@@ -10,7 +10,7 @@ from sentient_desktop.control.body import paginate, read_body
 from sentient_desktop.control.ownership import snapshots_of
 from sentient_desktop.errors import ApiError, FreezeError
 from sentient_desktop.fleet import Fleet
-from sentient_desktop.store.registry import SnapshotRecord
+from sentient_desktop.store.records import SnapshotRecord
 from sentient_desktop.templates.recipes import TEMPLATES
 from sentient_desktop.whole import whole
 

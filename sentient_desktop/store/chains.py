@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
-from sentient_desktop.store.registry import Registry, SnapshotRecord
+from sentient_desktop.store.records import SnapshotRecord
+from sentient_desktop.store.registry import Registry
 from sentient_desktop.store.trees import failure, remove_tree, run_tool_kindly
 
 Layers = tuple[str, ...]

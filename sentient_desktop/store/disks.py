@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sentient_desktop.store.layers import UNFINISHED, LayerStore, make_folder, make_skeleton
-from sentient_desktop.store.registry import DesktopRecord
+from sentient_desktop.store.records import DesktopRecord
 from sentient_desktop.store.trees import copy_tree, give_tree, remove_tree
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from sentient_desktop.store.chains import Chains, choose_run
 from sentient_desktop.store.layers import CHAIN_LIMIT, LayerStore
-from sentient_desktop.store.registry import Registry, SnapshotRecord
+from sentient_desktop.store.records import SnapshotRecord
+from sentient_desktop.store.registry import Registry
 
 
 class House:

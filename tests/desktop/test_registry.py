@@ -11,7 +11,8 @@ import pytest
 
 from sentient_desktop import LaunchError
 from sentient_desktop.store import schema
-from sentient_desktop.store.registry import TABLES, DesktopRecord, Registry, SnapshotRecord
+from sentient_desktop.store.records import DesktopRecord, SnapshotRecord
+from sentient_desktop.store.registry import TABLES, Registry
 from sentient_desktop.store.reserve import RESERVE_BYTES
 
 UNVERSIONED = """

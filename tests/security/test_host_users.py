@@ -15,7 +15,8 @@ from layering import merged
 from sentient_desktop.errors import UidError
 from sentient_desktop.sandbox.uids import HIGH_UIDS, find_uids, owners_below
 from sentient_desktop.store.layers import LayerStore
-from sentient_desktop.store.registry import DesktopRecord, Registry, new_record
+from sentient_desktop.store.records import DesktopRecord, new_record
+from sentient_desktop.store.registry import Registry
 
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root gives desktops uids of their own")
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from sentient_desktop.state import read_start_time, read_state
-from sentient_desktop.store.registry import POOLED
+from sentient_desktop.store.records import POOLED
 
 SETTLE_S = 5.0
 """How long what was ended may need to be gone."""

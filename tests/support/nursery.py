@@ -54,7 +54,7 @@ WORKING = {
 RECOVERING = {
     "registry opened": "store.registry:Registry.__init__",
     "swept": "serve:sweep",
-    "others removed": "fleet:remove_others",
+    "others removed": "sweep:remove_others",
     "groups swept": "limits.cgroup:Cgroups.sweep",
     "templates there": "serve:ensure_template",
     "probed": "serve:probe_with",

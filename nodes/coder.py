@@ -29,7 +29,7 @@ from nodes.model.toolcalls import next_decision
 from nodes.plans import in_lines, told
 from nodes.state import Plan, Short, State
 from nodes.testing import engine_arguments
-from tools.analysis import MAP_TOKENS, Evidence, failing_test, known_analysis
+from tools.analysis import MAP_TOKENS, Evidence, Touched, failing_test, known_analysis
 from tools.engine import Fix, RepairResult, repair
 from tools.journal import Journal
 from tools.protection import PROTECTED_GLOBS
@@ -115,7 +115,8 @@ def _map(state: State, step: Step) -> str:
         return "none"
     plan = state["plan"]
     tests = [failing_test(test) for test in plan["targets"][:20]]
-    ranking = analysis.rank(Evidence(state.get("task", ""), tests))
+    executed = [Touched(**file) for file in state.get("executed", [])]
+    ranking = analysis.rank(Evidence(state.get("task", ""), tests, executed))
     return analysis.map(ranking, tokens=MAP_TOKENS, first=plan["suspects"])
 
 

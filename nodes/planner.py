@@ -1,11 +1,13 @@
 """Planner: analyses the repository, runs its tests as they are, and says what is to be done."""
 
+from collections.abc import Sequence
+
 from nodes import events
 from nodes.context import Step, Update
 from nodes.model.client import PROMPTS
 from nodes.model.structured import Reply, ask_for
 from nodes.plans import NOTES, SUSPECTS, PlanReply, clipped, named_files, planned
-from nodes.state import LISTED_TESTS, Plan, State
+from nodes.state import LISTED_TESTS, Executed, Plan, State
 from nodes.testing import BASELINE, baseline_bytes, record_run, run_suite
 from nodes.verdict.flakes import without_flaky
 from tools.analysis import (
@@ -13,6 +15,7 @@ from tools.analysis import (
     Analysis,
     Evidence,
     Ranking,
+    Touched,
     analyze_repository,
     failing_test,
     known_analysis,
@@ -27,21 +30,33 @@ FAILURES = 20
 """Failing tests whose messages are looked at for where the fault is."""
 
 
+EXECUTED = 30
+"""Files of which state keeps what failing tests executed: those that rank best."""
+
+
 async def planner(state: State, step: Step) -> Update:
-    """Reads `base` and `task`; writes `baseline`, `plan` and `base_snapshot`."""
+    """Reads `base` and `task`; writes `baseline`, `executed`, `plan` and `base_snapshot`."""
     analysis = await _analyse(state, step)
     desktop = await step.desktop()
     state = {**state, "tests": state.get("tests") or detected_command(analysis.profile)}
     run = await run_suite(state, step, desktop, "baseline")
     model = await step.model()
-    run = await without_flaky(state, step, desktop, run)
+    traced = model is not None and runner_of(state["tests"]).is_python
+    run = await without_flaky(state, step, desktop, run, traced=traced)
     _refuse_unusable(state, run, analysis, has_model=model is not None)
     await desktop.fs.write_file(BASELINE, baseline_bytes(run))
     baseline = await record_run(step, run, "baseline", 0, snapshot=state["desktop"]["snapshot"])
     step.emit(events.Baseline.model_validate(baseline))
-    ranking = await step.record(analysis.rank, _evidence(state.get("task", ""), run))
+    executed = await step.record(analysis.touched, run)
+    evidence = _evidence(state.get("task", ""), run, executed)
+    ranking = await step.record(analysis.rank, evidence)
     plan = _plan(state.get("task", ""), run, analysis, ranking)
-    update: Update = {"baseline": baseline, "tests": state["tests"]}
+    best = {analysis.corpus.paths[number] for number in ranking.everything[:EXECUTED]}
+    update: Update = {
+        "baseline": baseline,
+        "tests": state["tests"],
+        "executed": [_plain(file) for file in executed if file.path in best],
+    }
     if model is not None:
         shown = await step.record(analysis.map, ranking, tokens=MAP_TOKENS)
         question = _question(plan, run, shown)
@@ -123,10 +138,14 @@ def _last_words(log: str) -> str:
     return (errors or lines or ["it printed nothing"])[-1].strip()[:300]
 
 
-def _evidence(task: str, run: TestRun) -> Evidence:
+def _evidence(task: str, run: TestRun, executed: Sequence[Touched]) -> Evidence:
     """What the task and the failing tests say about where the fault is."""
     failing = run.failing[:FAILURES]
-    return Evidence(task, [failing_test(test, run.message(test)) for test in failing])
+    return Evidence(task, [failing_test(test, run.message(test)) for test in failing], executed)
+
+
+def _plain(file: Touched) -> Executed:
+    return Executed(path=file.path, score=file.score, lines=list(file.lines))
 
 
 def _plan(task: str, run: TestRun, analysis: Analysis, ranking: Ranking) -> Plan:

@@ -57,6 +57,14 @@ class TestSummary(TypedDict):
     seconds: float
 
 
+class Executed(TypedDict):
+    """A file that failing tests executed, as `tools.analysis.Touched`; at most 30 are kept."""
+
+    path: str
+    score: float
+    lines: list[int]
+
+
 class PlanStep(TypedDict):
     """One thing to do, and the files it is about; at most 300 characters, 10 files."""
 
@@ -328,6 +336,8 @@ class State(Input, total=False):
     """The desktop before any coder touched it: where verdicts are found."""
     baseline: TestSummary
     plan: Plan
+    executed: list[Executed]
+    """What the baseline's failing tests executed; missing or empty where that is not known."""
     messages: Annotated[list[AnyMessage], CONVERSATION]
     """The coder's conversation; its last message is the decision that `act` carries out."""
     attempt: int

@@ -1,7 +1,7 @@
 """What planner and tester share: a run of the suite, recorded in the ledger and summed up."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from tools.desktop import Desktop
 from tools.layout import CONTROL
 from tools.results import FLAKY, TestRun
 from tools.runners import runner_of
-from tools.suite import run_tests
+from tools.suite import Traced, run_tests
 
 ENDED = 50
 """Tests that end at once, as far as they are told."""
@@ -33,7 +33,7 @@ async def run_suite(
     masked: bool = False,
     alone: bool = False,
     only: Sequence[str] = (),
-    lines: Mapping[str, Sequence[int]] | None = None,
+    traced: Traced = None,
     limit_s: float | None = None,
 ) -> TestRun:
     """Run the thread's tests in `desktop`, streaming progress as `tests` events."""
@@ -46,7 +46,7 @@ async def run_suite(
         masked=masked,
         alone=alone,
         only=only,
-        lines=lines,
+        traced=traced,
         on_progress=lambda progress: _tell(step, kind, progress),
     )
 
@@ -111,7 +111,7 @@ async def record_run(
 
 def baseline_bytes(run: TestRun) -> bytes:
     """A run as it is kept in the desktop."""
-    return run.model_dump_json(exclude={"log", "reach"}).encode()
+    return run.model_dump_json(exclude={"log", "reach", "executed"}).encode()
 
 
 def digest_of(data: bytes) -> str:

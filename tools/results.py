@@ -2,10 +2,13 @@
 
 from collections.abc import Collection
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 FAILED = frozenset({"failed", "error", "timeout", "crashed"})
 """Outcomes that mean: this test does not hold."""
+
+FUNCTIONS = 20_000
+"""Functions that a run tells apart."""
 
 FLAKY = "flaky"
 """Outcome of a test that failed, and passed at the same files."""
@@ -36,6 +39,23 @@ class Reach(BaseModel):
     """Whether tests started processes, in which nothing was traced."""
 
 
+class Executed(BaseModel):
+    """Which functions of the repository each test called, as its own process says."""
+
+    functions: list[tuple[str, int]] = Field([], max_length=FUNCTIONS)
+    """Path, and a line of the body."""
+    tests: dict[str, list[int]] = {}
+    """By test, places in `functions`."""
+
+    def calls(self) -> dict[str, set[tuple[str, int]]]:
+        """The functions by test; a place that is none is left out."""
+        every = range(len(self.functions))
+        return {
+            test: {self.functions[number] for number in numbers if number in every}
+            for test, numbers in self.tests.items()
+        }
+
+
 class TestRun(BaseModel):
     """The result of one run of the suite."""
 
@@ -53,6 +73,8 @@ class TestRun(BaseModel):
     """Planted tests, which must fail, that were run."""
     reach: Reach | None = None
     """None where nothing was asked, or the runner cannot tell."""
+    executed: Executed | None = None
+    """None where nothing was asked, the runner cannot tell, or somebody else traced."""
     configuration: list[str] = []
     """Files of the repository that the runner's configuration names."""
     believable: bool = True

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -12,6 +12,9 @@ from tools.errors import EnvironmentFaultError, NoResultError
 from tools.layout import CONTROL, PROGRAMS, REPO, install_programs
 from tools.results import FAILED, TestRun
 from tools.runners import Runner
+
+Traced = Mapping[str, Sequence[int]] | Literal["functions"] | None
+"""What is traced in Python: lines, by path, which ran; or functions, which each test called."""
 
 RESULT_LIMIT = 64 << 20
 """Characters of a result that are taken; a desktop is hostile, its output may be any size."""
@@ -26,15 +29,14 @@ async def run_tests(
     masked: bool = False,
     alone: bool = False,
     only: Sequence[str] = (),
-    lines: Mapping[str, Sequence[int]] | None = None,
+    traced: Traced = None,
     on_progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> TestRun:
     """Run the tests in `REPO`, inside the desktop.
 
     `masked` runs them under meaningless names, which node cannot; `alone` kills every other
-    process of the desktop before the result is read. With `only`, no others run; of `lines`,
-    by path, the result says which ran. `on_progress` gets total, done, failed
-    and which ended.
+    process of the desktop before the result is read. With `only`, no others run.
+    `on_progress` gets total, done, failed and which ended.
 
     Raises:
         NoResultError: the tests brought down everything that could report on them.
@@ -48,7 +50,7 @@ async def run_tests(
         masked=masked,
         alone=alone,
         only=only,
-        lines=lines,
+        traced=traced,
         canary=canary,
     )
     reader = Reader(on_progress)
@@ -73,10 +75,11 @@ def options_of(
     masked: bool = False,
     alone: bool = False,
     only: Sequence[str] = (),
-    lines: Mapping[str, Sequence[int]] | None = None,
+    traced: Traced = None,
     canary: str = "",
 ) -> dict[str, Any]:
     """What `run_tests.py` is told; see `run_tests`. Without a canary no tests are planted."""
+    lines = traced if isinstance(traced, Mapping) else {}
     return {
         "repo": REPO,
         "out": f"{CONTROL}/tests",
@@ -84,7 +87,8 @@ def options_of(
         "args": list(runner.args),
         "paths": list(runner.paths),
         "only": list(only),
-        "lines": {path: list(numbers) for path, numbers in (lines or {}).items()},
+        "functions": traced == "functions",
+        "lines": {path: list(numbers) for path, numbers in lines.items()},
         "suite_timeout_s": suite_timeout_s,
         "test_timeout_s": test_timeout_s,
         "masked": masked,

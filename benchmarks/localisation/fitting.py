@@ -9,8 +9,8 @@ from tools.analysis.ranking import WEIGHTS
 from tools.analysis.signals import Scores
 
 STEPS, RATE, DECAY = 600, 0.1, 0.02
-NOT_FITTED = frozenset({"trace"})
-"""The fixes come without the output of a run."""
+NOT_FITTED = frozenset({"trace", "executed"})
+"""Most of the fixes come without a run."""
 
 
 def fitted(samples: Sequence[Case]) -> Mapping[str, float]:

@@ -12,9 +12,11 @@ from nodes.state import Finding, State
 from nodes.testing import record_run, run_suite
 from nodes.verdict.judging import doubtful
 from nodes.verdict.pristine import Pristine
+from tools.analysis import contrast
 from tools.desktop import Desktop
 from tools.errors import NoResultError
 from tools.results import TestRun
+from tools.suite import narrowed
 
 ALONE = 3
 """Runs of a doubtful test without the others, as long as it passes."""
@@ -29,16 +31,29 @@ NAMED = 20
 """Flaky tests that are told of."""
 
 
-async def without_flaky(state: State, step: Step, desktop: Desktop, run: TestRun) -> TestRun:
-    """The baseline with those of its failing tests marked that pass when they run again."""
+async def without_flaky(
+    state: State, step: Step, desktop: Desktop, run: TestRun, *, traced: bool = False
+) -> TestRun:
+    """The baseline with those of its failing tests marked that pass when they run again.
+
+    With `traced` the first of these runs, of some passing tests too, says what they executed.
+    """
     limit = min(step.settings.suite_timeout_s, run.seconds + AGAIN_S)
     for _ in range(step.settings.baseline_reruns if run.finished else 0):
         if not run.failing:
             break
+        others = contrast(run) if traced else []
+        only = [*run.failing, *others]
         try:
-            again = await run_suite(state, step, desktop, "again", only=run.failing, limit_s=limit)
+            again = await run_suite(
+                state, step, desktop, "again",
+                only=only, traced="functions" if traced else None, limit_s=limit,
+            )  # fmt: skip
         except NoResultError:
             break
+        if traced:
+            run = run.model_copy(update={"executed": again.executed})
+            again, traced = narrowed(again, run.failing), False
         await record_run(step, again, "again", 0, snapshot=state["desktop"]["snapshot"])
         run = run.with_flaky(again.ids("passed"))
     return run

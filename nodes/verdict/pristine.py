@@ -54,7 +54,7 @@ class Pristine:
                 alone=True,
                 masked=masked,
                 only=only,
-                lines=lines,
+                traced=lines,
                 limit_s=limit_s,
             )
         except NoResultError as error:

@@ -4,8 +4,8 @@ import pytest
 from parsed import corpus_of
 
 from tools.analysis.corpus import Corpus
-from tools.analysis.evidence import Commit, Evidence, FailingTest, frames
-from tools.analysis.maps import render
+from tools.analysis.evidence import Commit, Evidence, FailingTest, Touched, frames
+from tools.analysis.maps import best_symbols, render
 from tools.analysis.ranking import rank
 
 FILES = {
@@ -75,6 +75,26 @@ def test_ranking_files_changed_with_the_failing_test_come_first(corpus: Corpus) 
     history = [Commit("x", ["shop/rates.py", "tests/test_cart.py"])] * 3
     evidence = Evidence(tests=[FailingTest("tests/test_cart.py")])
     assert best(corpus, evidence, history) == "shop/rates.py"
+
+
+def test_ranking_file_that_failing_tests_alone_executed_comes_before_files_all_executed(
+    corpus: Corpus,
+) -> None:
+    tests = [FailingTest("tests/test_all.py", "", "test_it")]
+    executed = [
+        Touched("shop/storage.py", 1.0, [3]),
+        Touched("shop/printing.py", 0.2, [2]),
+        Touched("../etc/passwd", 1.0, [1]),
+    ]
+    assert best(corpus, Evidence(tests=tests)) == "shop/rates.py"
+    ranking = rank(corpus, Evidence(tests=tests, executed=executed))
+    number = ranking.suspects[0]
+    assert corpus.paths[number] == "shop/storage.py"
+    assert ranking.reasons(number)[0] == "failing tests call what others do not"
+    [symbol] = best_symbols(corpus, rank(corpus, Evidence()), number, 1)
+    assert symbol.name == "OrderStore"
+    [_, symbol] = best_symbols(corpus, ranking, number, 2)
+    assert symbol.name == "OrderStore.load_order"
 
 
 def test_ranking_without_evidence_puts_what_others_use_first(corpus: Corpus) -> None:

@@ -27,6 +27,14 @@ FILES = {
     "shop/names.py": "def full_name(person):\n    return person\n",
     "test_cart.py": TEST,
 }
+HIDDEN = {
+    "shop/tax.py": (
+        "from shop.rates import standard\n\n\ndef tax(lines):\n"
+        "    return standard() * sum(lines) // 100 if lines else 0\n"
+    ),
+    "shop/rates.py": "LOW = 7\n\n\ndef standard():\n    return LOW\n",
+    "test_cart.py": f"{TEST}\n\ndef test_none():\n    assert total([]) == 0\n",
+}
 
 
 def config(thread: str) -> dict[str, Any]:
@@ -54,12 +62,21 @@ async def test_planner_suspects_where_the_trace_ends_and_analyses_a_tree_once(
     assert second[0]["new"] == 0
 
 
-async def test_coder_with_a_model_is_told_the_map_with_the_suspects_first(
+async def test_coder_with_a_model_is_told_the_map_with_what_failing_tests_executed_first(
     scripted_graph: Any, repo: Repo
 ) -> None:
-    graph = scripted_graph(Script(coder=[call("hand_in", summary="gave up", impossible=True)]))
-    state = await graph.ainvoke({"source": str(repo(FILES, "shop"))}, config("analysis-map"))
+    """The fault is in `rates.py`, of which neither the failing test nor its message says a word."""
+    script = Script(coder=[call("hand_in", summary="gave up", impossible=True)])
+    graph = scripted_graph(script, baseline_reruns=1)
+    source = str(repo({**FILES, **HIDDEN}, "shop"))
+    state = await graph.ainvoke({"source": source}, config("analysis-map"))
+    executed = {file["path"]: file for file in state["executed"]}
+    assert set(executed) == {"shop/cart.py", "shop/tax.py", "shop/rates.py"}
+    assert executed["shop/rates.py"]["lines"] == [5]
+    assert executed["shop/rates.py"]["score"] == 1 > executed["shop/tax.py"]["score"]
+    assert state["baseline"]["failing"] == ["test_cart.py::test_total"]
+    assert state["plan"]["suspects"][:2] == ["shop/cart.py", "shop/rates.py"]
     told = next(message.text for message in state["messages"] if message.type == "human")
     shown = told.split("Repository map, likeliest files first:\n")[1]
-    assert shown.startswith("shop/tax.py (5 lines)\n  1-1 constant RATES\n  4-5 tax\n")
-    assert "test_cart.py (5 lines)\n  4-5 test_total" in shown
+    assert "\nshop/rates.py (5 lines)\n  1-1 constant LOW\n  4-5 standard\n" in shown
+    assert "test_cart.py (9 lines)\n  4-5 test_total" in shown

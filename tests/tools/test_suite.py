@@ -140,6 +140,11 @@ async def test_run_unittest_and_node_every_end_of_a_test_is_told(settings: Setti
         assert name
         masked = await run(desk, "python -m unittest", masked=True, only=wanted)
         assert outcomes(masked) == dict.fromkeys(wanted, "failed")
+        traced = await run(desk, "python -m unittest", only=wanted, traced="functions")
+        assert traced.executed
+        calls = traced.executed.calls()
+        assert {("calc.py", 2), ("test_calc.py", 5)} <= calls[wanted[1]]
+        assert ("calc.py", 2) not in calls[wanted[0]]
         await desk.fs.write_files({f"{REPO}/{path}": text for path, text in NODE.items()})
         suite = await run(desk, "node --test")
         assert outcomes(suite) == NODE_OUTCOMES

@@ -14,12 +14,14 @@ from pydantic import ValidationError
 
 from tools.analysis.building import Builder
 from tools.analysis.collecting import Listing, list_repository, parse, past_commits
-from tools.analysis.corpus import Corpus
-from tools.analysis.evidence import Commit, Evidence
+from tools.analysis.corpus import TEST, Corpus
+from tools.analysis.evidence import Commit, Evidence, Touched
 from tools.analysis.facts import PARSER, Facts
 from tools.analysis.maps import render
 from tools.analysis.profile import MAINS, Profile, describe
 from tools.analysis.ranking import Ranking, rank
+from tools.analysis.spectrum import touched
+from tools.results import TestRun
 
 if TYPE_CHECKING:  # the SDK takes longer to import than a known analysis to read
     from tools.desktop import Desktop
@@ -61,6 +63,18 @@ class Analysis:
     def rank(self, evidence: Evidence) -> Ranking:
         """The files by how likely they are what the evidence is about."""
         return rank(self.corpus, evidence, self.history)
+
+    def touched(self, run: TestRun) -> list[Touched]:
+        """The files of the repository, tests apart, that a traced run's failing tests executed."""
+        if run.executed is None:
+            return []
+        kinds = zip(self.corpus.paths, self.corpus.kinds, strict=True)
+        known = {path for path, kind in kinds if kind != TEST}
+        calls = {
+            test: {place for place in places if place[0] in known}
+            for test, places in run.executed.calls().items()
+        }
+        return touched(calls, run.failing, run.ids("passed"))
 
     def map(self, ranking: Ranking, *, tokens: int, first: Sequence[str] = ()) -> str:
         """The best files with their symbols and lines, `first` before all others.

@@ -30,6 +30,17 @@ def failing_test(test_id: str, message: str = "") -> FailingTest:
 
 
 @dataclass(frozen=True)
+class Touched:
+    """A file that failing tests executed."""
+
+    path: str
+    score: float
+    """Of its most suspicious function; 1 for one that all failing tests call and no passing one."""
+    lines: Sequence[int] = ()
+    """A line of each of its suspicious functions, the worst first."""
+
+
+@dataclass(frozen=True)
 class Commit:
     """A past commit: its title, and the files it changed."""
 
@@ -43,6 +54,7 @@ class Evidence:
 
     task: str = ""
     tests: Sequence[FailingTest] = ()
+    executed: Sequence[Touched] = ()
 
     @property
     def words(self) -> str:

@@ -17,6 +17,9 @@ MAP_TOKENS = 2000
 CHARACTERS = 3
 """Characters that a token stands for; common tokenizers have more of them in code."""
 
+CALLED = 3.0
+"""What being called by failing tests counts, in rare words of the task."""
+
 SYMBOLS = 14
 """Symbols shown of the best file; of later ones fewer."""
 
@@ -49,14 +52,16 @@ def symbols_of(corpus: Corpus, number: int) -> list[Symbol]:
 def best_symbols(corpus: Corpus, ranking: Ranking, number: int, count: int) -> list[Symbol]:
     """Those a task is likely about, in the order of the file.
 
-    A symbol counts by its words that the task has, and by how many files mention it.
+    A symbol counts by its words that the task has, by how many files mention it, and when failing
+    tests called it.
     """
-    scored = []
+    scored, called = [], ranking.called.get(number, ())
     for place, symbol in enumerate(symbols_of(corpus, number)):
         terms = terms_of(symbol.name.rpartition(".")[2])
         said = sum(ranking.terms.get(term, 0.0) for term in set(terms))
         whole = ranking.numbers.get(terms[-1]) if terms else None
         users = len(corpus.contents.of(whole)[0]) if whole is not None else 0
+        said += CALLED * any(symbol.first <= line <= symbol.last for line in called)
         size = 0.2 if symbol.kind in ("constant", "declaration") else 1.0
         scored.append((size * (said + 0.5 * np.log1p(users)), -place, symbol))
     scored.sort(key=lambda item: item[:2], reverse=True)

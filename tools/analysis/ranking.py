@@ -13,9 +13,9 @@ from tools.analysis.words import query_terms
 WEIGHTS: Mapping[str, float] = {
     "contents": 2.05, "names": 1.14, "places": 1.08, "walk": 1.4, "recent": 0.13, "alike": 1.93,
     "trace": 4.0, "test_contents": 1.35, "test_names": 1.27, "test_places": 1.87,
-    "test_together": 2.33,
+    "test_together": 2.33, "executed": 1.5,
 }  # fmt: skip
-"""Fitted by `benchmarks.localisation` to one half of its fixes, except for `trace`."""
+"""Fitted by `benchmarks.localisation` to one half of its fixes, but for `trace` and `executed`."""
 
 REASONS = {
     "contents": "words of the task", "names": "defines what the task names",
@@ -23,6 +23,7 @@ REASONS = {
     "recent": "changed lately", "alike": "changed for similar tasks", "trace": "in a stack trace",
     "test_contents": "words of failing tests", "test_names": "defines what failing tests name",
     "test_places": "path like failing tests", "test_together": "changed with failing tests",
+    "executed": "failing tests call what others do not",
 }  # fmt: skip
 
 TEST_FACTOR = 0.4
@@ -42,6 +43,8 @@ class Ranking:
     """The task's terms, the rarer in the repository the heavier."""
     numbers: Mapping[str, int]
     """The number of each term of the corpus."""
+    called: Mapping[int, Sequence[int]]
+    """By file, a line of each suspicious function that failing tests called, the worst first."""
     everything: Sequence[int]
     """All files, best first."""
     suspects: Sequence[int]
@@ -67,9 +70,15 @@ def rank(corpus: Corpus, evidence: Evidence, history: Sequence[Commit] = ()) -> 
         signals=found,
         terms=_weighted(corpus, numbers, evidence),
         numbers=numbers,
+        called=_called(corpus, evidence),
         everything=_order(tests),
         suspects=[number for number in _order(scores) if corpus.kinds[number] != TEST],
     )
+
+
+def _called(corpus: Corpus, evidence: Evidence) -> dict[int, Sequence[int]]:
+    lines = {file.path: file.lines for file in evidence.executed}
+    return {n: lines[path] for n, path in enumerate(corpus.paths) if path in lines}
 
 
 def _order(scores: Scores) -> list[int]:

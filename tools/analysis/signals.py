@@ -58,6 +58,7 @@ def signals(
         "test_names": bm25(corpus.names, said),
         "test_places": bm25(corpus.places, _test_places(numbers, evidence), b=0.3),
         "trace": _trace(corpus, evidence),
+        "executed": _executed(corpus, evidence),
         **_history(corpus, evidence, history),
     }
     found = {name: _scaled(scores) for name, scores in found.items()}
@@ -103,6 +104,12 @@ def _trace(corpus: Corpus, evidence: Evidence) -> Scores:
         for distance, number in enumerate(reversed(seen)):
             scores[number] += 0.6**distance
     return scores
+
+
+def _executed(corpus: Corpus, evidence: Evidence) -> Scores:
+    """How suspicious the functions are that failing tests called."""
+    scores = {file.path: file.score for file in evidence.executed}
+    return np.array([scores.get(path, 0.0) for path in corpus.paths])
 
 
 def _is_end(one: str, other: str) -> bool:

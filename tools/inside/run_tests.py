@@ -3,8 +3,8 @@
     python run_tests.py OPTIONS_FILE
 
 The file is JSON: repo, out (a folder of its own), runner, args, paths, only, suite_timeout_s,
-test_timeout_s, masked, canary, alone, lines (by path, to be traced in Python). It is removed before
-any test runs.
+test_timeout_s, masked, canary, alone, and for Python lines (by path, to be traced) or functions
+(whether all are). It is removed before any test runs.
 
 Each test process gets a session of its own and reports through a pipe. When it dies or hangs in a
 test, that test is recorded as crashed or timed out and the suite is run again without it; node,
@@ -51,7 +51,8 @@ class Run:
         self.options, self.deadline = options, deadline
         self.collected, self.tests, self.errors = [], {}, []
         self.running, self.since, self.exit_status, self.killed = None, time.monotonic(), None, ""
-        self.overdue, self.log, self.reach, self.configuration = set(), b"", None, []
+        self.overdue, self.log, self.configuration = set(), b"", []
+        self.reach, self.executed = None, None
         report, pipe = os.pipe()
         self.process = subprocess.Popen(
             runner_commands.command(options, pipe),
@@ -140,6 +141,8 @@ class Run:
             self.errors.append(line["error"])
         elif "reach" in line:
             self.reach = line["reach"]
+        elif "executed" in line:
+            self.executed = line["executed"]
         elif "configuration" in line:
             self.configuration += line["configuration"]
         elif "start" in line:
@@ -227,6 +230,7 @@ def result_of(run, lost, seconds):
         "tests": list({**run.tests, **lost}.values()),
         "errors": run.errors,
         "reach": run.reach,
+        "executed": run.executed,
         "configuration": sorted(set(run.configuration)),
         "finished": run.exit_status is not None,
         "timed_out": run.killed == "suite",

@@ -46,6 +46,7 @@ def told(options, excluded, plain_config, pipe):
         "only": options.get("only", []),
         "excluded": list(excluded),
         "lines": options.get("lines", {}),
+        "functions": bool(options.get("functions")),
         "test_timeout_s": float(options["test_timeout_s"]),
     }
 

@@ -9,8 +9,7 @@ the others: where one of them passes, results are not to be believed.
 
 import pytest
 from _pytest.unittest import TestCaseFunction
-from sentient_reach import Reach
-from sentient_reporting import CANARIES, MESSAGE_LIMIT, RANK, Report, must_fail, renamed
+from sentient_reporting import CANARIES, MESSAGE_LIMIT, RANK, Report, must_fail, renamed, tracer
 
 
 class Reporter:
@@ -19,7 +18,7 @@ class Reporter:
     def __init__(self, told):
         self.write = Report(told["pipe"]).write
         self.masked, self.canary, self.only = told["masked"], told["canary"], set(told["only"])
-        self.reach = Reach(told["lines"])
+        self.reach = tracer(told)
         self.names = {}
         self.current = {}
 

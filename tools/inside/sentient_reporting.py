@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+from sentient_executed import Executed
+from sentient_reach import Reach
+
 MESSAGE_LIMIT = 2000
 """Characters of a failure's text that are kept: its end, where the assertion is."""
 
@@ -27,6 +30,11 @@ class Report:
         data = json.dumps(line).encode() + b"\n"
         while data:
             data = data[os.write(self.pipe, data) :]
+
+
+def tracer(told):
+    """What traces a run: all functions, or else the lines that are asked about."""
+    return Executed() if told["functions"] else Reach(told["lines"])
 
 
 def open_repository(folders):

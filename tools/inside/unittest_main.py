@@ -19,7 +19,6 @@ from types import MethodType
 
 sys.path += sys.argv[1:]
 sys.path.insert(0, str(Path(__file__).parent))
-from sentient_reach import Reach
 from sentient_reporting import (
     CANARIES,
     MESSAGE_LIMIT,
@@ -29,6 +28,7 @@ from sentient_reporting import (
     open_repository,
     renamed,
     repository_path,
+    tracer,
 )
 
 del sys.path[0]
@@ -240,7 +240,7 @@ def main():
     open_repository([Path.cwd()])
     arguments = ["python -m unittest", *told["arguments"]]
     sys.argv = arguments[:]
-    reach = Reach(told["lines"])
+    reach = tracer(told)
     reach.start()
     unittest.main(module=None, argv=arguments, testRunner=runner(told, reach))
 

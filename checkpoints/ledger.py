@@ -175,26 +175,44 @@ class Ledger:
         node: str,
         attempt: int,
         call: str,
+        usage: Mapping[str, Any],
         *,
         model: str,
-        input_tokens: int | None,
-        output_tokens: int | None,
-        usd: float | None = None,
+        counted: bool = True,
         candidate: int = 0,
     ) -> None:
-        """Record one answer of a model; `call` is the answer's id, `usd` None without a price.
+        """Record one answer of a model; `call` is the answer's id.
 
+        Of `usage`, all of which `calls` gives back, the columns have `input_tokens`,
+        `output_tokens` and `usd` (None without a price), unless they are estimates: not `counted`.
         A node that asks again after a crash gets, and pays for, another answer: another row.
         """
+        tokens_in, tokens_out, usd = (
+            usage[name] if counted else None for name in ("input_tokens", "output_tokens", "usd")
+        )
         row = {
             "id": f"{thread_id}/{node}/{_place(candidate, attempt)}/{call}", "thread": thread_id,
             "node": node, "attempt": attempt, "call": call, "model": model,
-            "input_tokens": input_tokens, "output_tokens": output_tokens, "usd": usd, "at": now(),
-            "candidate": candidate or None,
+            "input_tokens": tokens_in, "output_tokens": tokens_out, "usd": usd, "at": now(),
+            "candidate": candidate or None, "usage": json.dumps(dict(usage)),
         }  # fmt: skip
         with self._file.writing() as database:
             _ensure_thread(database, thread_id)
             database.table("costs").upsert(row, pk="id")
+
+    def calls(self, thread_id: str) -> list[tuple[str, int, Row]]:
+        """Every answer that a thread ever had of a model: the node, the candidate or 0, its usage.
+
+        Those of steps that failed, or were killed, or that the thread was rewound behind, too.
+        """
+        query = (
+            "select node, candidate, usage from costs where thread = ? and usage is not null"
+            " order by rowid"
+        )
+        return [
+            (str(row["node"]), int(row["candidate"] or 0), json.loads(row["usage"]))
+            for row in self._file.rows(query, [thread_id])
+        ]
 
     def save_patch(self, text: str) -> str:
         """Keep a patch and return its SHA-256 (hex), under which `patch` finds it."""

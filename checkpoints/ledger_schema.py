@@ -145,6 +145,14 @@ ORDER BY verdicts.at, verdicts.id
 """
 """Which of several candidates a run, a verdict or a cost is of; NULL where there is one."""
 
+USAGES = """
+ALTER TABLE costs ADD COLUMN usage TEXT;
+UPDATE costs SET usage = json_object('calls', 1,
+    'input_tokens', coalesce(input_tokens, 0), 'output_tokens', coalesce(output_tokens, 0),
+    'usd', usd) WHERE input_tokens IS NOT NULL
+"""
+"""What a call counts for, as budgets count it: JSON, estimates included; NULL in older rows."""
+
 WITHOUT_VERSION = """
 CREATE TABLE IF NOT EXISTS threads (
     id TEXT PRIMARY KEY, source TEXT, task TEXT, input TEXT, status TEXT, detail TEXT,
@@ -213,12 +221,17 @@ def _candidates(connection: sqlite3.Connection) -> None:
     _execute(connection, CANDIDATES)
 
 
+def _usages(connection: sqlite3.Connection) -> None:
+    _execute(connection, USAGES)
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_version,
     _savers,
     _facts,
     _environments,
     _candidates,
+    _usages,
 )
 """The one at index n leads from version n to n + 1; none may change once released."""
 

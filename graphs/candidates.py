@@ -21,7 +21,8 @@ from nodes.act import act
 from nodes.candidates import result_of, share
 from nodes.coder import coder
 from nodes.context import Node, Services, Update, node
-from nodes.state import NO_USAGE, State
+from nodes.spending import before_candidates
+from nodes.state import State
 from nodes.tester import tester
 
 T = TypeVar("T")
@@ -55,7 +56,9 @@ def candidate_node(services: Services, retry: Sequence[RetryPolicy]) -> Node:
         thread = str(config["configurable"].get("thread_id") or state["owner"])
         write, ended = get_stream_writer(), state
         async with _places(services, thread):
-            given = share(state, settings.candidates_at_once)
+            calls = await asyncio.to_thread(services.ledger.calls, thread)
+            before = before_candidates(state, thread, calls)
+            given = share(before, settings.candidates_at_once)
             async for mode, item in branch.astream(given, config, stream_mode=["custom", "values"]):
                 if mode == "custom":
                     write(item)
@@ -63,8 +66,7 @@ def candidate_node(services: Services, retry: Sequence[RetryPolicy]) -> Node:
                     ended = cast("State", item)
             line = services.desktops.of_line(str(state["candidate"]))
             await line.kill_working(thread, "its candidate ended")
-        used = {"usage": ended.get("usage") or NO_USAGE, "roles": ended.get("roles", {})}
-        return {"results": [result_of(ended)], **used}
+        return {"results": [result_of(ended)]}
 
     return candidate
 

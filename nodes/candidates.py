@@ -27,18 +27,24 @@ APPROACHES = (
 
 CARRIED = frozenset(Work.__annotations__)
 
-UNSENT = frozenset({"messages", "usage", "roles", "worked", "report", "results"})
-"""What a candidate begins without: its conversation and what it consumes are its own."""
+UNSENT = frozenset({"messages", "report", "results"})
+"""What a candidate does not need: its conversation is its own."""
+
+CONSUMED = frozenset({"usage", "roles", "inherited", "worked"})
+"""What is counted anew: what a candidate consumes is its own."""
 
 
 def begun(state: State, number: int) -> State:
     """What candidate `number` is sent."""
-    sent = {name: value for name, value in state.items() if name not in UNSENT}
-    return cast("State", {**sent, "candidate": number})
+    return cast("State", {**_without(state, UNSENT), "candidate": number})
+
+
+def _without(state: State, names: frozenset[str]) -> dict[str, object]:
+    return {name: value for name, value in state.items() if name not in names}
 
 
 def share(state: State, at_once: int) -> State:
-    """A candidate's state with its part of what was left of the run's bounds when they began.
+    """A candidate's first state, with its part of what was left of the run's bounds by then.
 
     Each has an equal part, so that together they keep what one alone has to keep. `at_once` of
     them work side by side: only those who work after each other share the run's seconds.
@@ -54,7 +60,7 @@ def share(state: State, at_once: int) -> State:
             part["max_tokens"] = max(1, int(left))  # 0 would mean: no bound
         else:
             part[f"max_{limit.kind}"] = left  # type: ignore[literal-required]
-    return {**state, **part, "role_bounds": own}
+    return cast("State", {**_without(state, CONSUMED), **part, "role_bounds": own})
 
 
 def elapsed(results: Sequence[Result], at_once: int) -> float:

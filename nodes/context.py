@@ -21,6 +21,7 @@ from nodes.desktops import ThreadDesktops
 from nodes.events import Event, Failed, Finished, Question, Restored, Started
 from nodes.model.meter import Meter
 from nodes.queueing import in_queue
+from nodes.spending import paid
 from nodes.state import State
 from tools.desktop import Desktop
 from tools.journal import Journal, OutcomeUnknownError, digest_of
@@ -262,11 +263,12 @@ def node(services: Services, role: Role) -> Node:
     async def run(state: State, config: RunnableConfig) -> Update:
         configurable = config.get("configurable", {})
         owner = str(configurable.get("thread_id") or state.get("owner") or uuid.uuid4())
-        step = Step(services, state, owner, role.__name__)
-        step.is_saved = configurable.get(LENT_SAVER) is not None
-        step.emit(Started(attempt=state.get("attempt", 0)))
         begun = time.monotonic()
         with services.sink.errors():
+            state = paid(state, owner, await asyncio.to_thread(services.ledger.calls, owner))
+            step = Step(services, state, owner, role.__name__)
+            step.is_saved = configurable.get(LENT_SAVER) is not None
+            step.emit(Started(attempt=state.get("attempt", 0)))
             async with step:
                 step.secrets()  # without them nothing begins
                 update = await step.close(await role(state, step))

@@ -264,7 +264,7 @@ def add_results(left: list[Result], right: list[Result]) -> list[Result]:
 
 
 def add_usage(left: Usage, right: Usage) -> Usage:
-    """Reducer: sum what was consumed; with a call of unknown price the sum is unknown."""
+    """The sum of what was consumed; with a call of unknown price the sum is unknown."""
     usd = _usd(left), _usd(right)
     return Usage(
         calls=left.get("calls", 0) + right["calls"],
@@ -283,7 +283,7 @@ def _usd(usage: Usage) -> float | None:
 
 
 def add_roles(left: dict[str, Usage], right: dict[str, Usage]) -> dict[str, Usage]:
-    """Reducer: `add_usage` role by role."""
+    """`add_usage` role by role."""
     return {**left, **{role: add_usage(left.get(role, NO_USAGE), right[role]) for role in right}}
 
 
@@ -370,9 +370,12 @@ class State(Input, total=False):
     rejections: int
     """Patches that only the model rejected."""
     best: Best
-    usage: Annotated[Usage, add_usage]
-    roles: Annotated[dict[str, Usage], add_roles]
+    usage: Usage
+    """What the thread paid for by then, lost work included."""
+    roles: dict[str, Usage]
     """The same for each role."""
+    inherited: dict[str, Usage]
+    """Of that, what the thread paid for that this one is a copy of."""
     price: Price | None
     """What the model costs; None when nobody knows."""
     short: Short | None

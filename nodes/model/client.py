@@ -143,22 +143,23 @@ def _say_waiting(step: Step, state: RetryCallState) -> None:
 
 
 async def _write_down(step: Step, usage: Usage, call: str, attempt: int, *, counted: bool) -> None:
-    """Put what the call `call` consumed into the ledger and the stream; estimates are neither."""
-    asked = usage["input_tokens"] if counted else None
-    answered = usage["output_tokens"] if counted else None
-    usd = usage["usd"] if counted else None
+    """Put what the call `call` consumed into the ledger and the stream, which has no estimates."""
     await step.record(
         step.services.ledger.save_cost,
         step.thread,
         step.node,
         attempt,
         call,
+        usage,
         model=step.model_name,
-        input_tokens=asked,
-        output_tokens=answered,
-        usd=usd,
+        counted=counted,
         candidate=step.candidate,
     )
     step.emit(
-        events.Cost(model=step.model_name, input_tokens=asked, output_tokens=answered, usd=usd)
+        events.Cost(
+            model=step.model_name,
+            input_tokens=usage["input_tokens"] if counted else None,
+            output_tokens=usage["output_tokens"] if counted else None,
+            usd=usage["usd"] if counted else None,
+        )
     )

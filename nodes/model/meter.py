@@ -29,16 +29,21 @@ class Meter:
     def now(self) -> State:
         """The state as it would be if the step ended now."""
         state = self._state
+        used = {self._role: self.used} if self.used["calls"] else {}
         return {
             **state,
             "usage": add_usage(state.get("usage") or NO_USAGE, self.used),
-            "roles": add_roles(state.get("roles", {}), {self._role: self.used}),
+            "roles": add_roles(state.get("roles", {}), used),
             "worked": state.get("worked", 0.0) + time.monotonic() - self._begun,
         }
 
     def update(self) -> dict[str, Any]:
-        """What the step adds to the state."""
-        return {"usage": self.used, "roles": {self._role: self.used}} if self.used["calls"] else {}
+        """What the thread has paid for, as the state is to have it."""
+        now = self.now()
+        if not now["usage"]["calls"]:
+            return {}
+        inherited = now.get("inherited", {})
+        return {"usage": now["usage"], "roles": now["roles"], "inherited": inherited}
 
     def answer_room(self, asked: int, wanted: int) -> int:
         """Tokens that the next answer may have, at most `wanted`.

@@ -172,22 +172,24 @@ async def test_thread_with_candidates_travels_in_time(
             assert (await compare(runs.settings, past, begun.id, chosen.id)).files[0].added == 1
             before = len(script.requests)
 
-            async def resumed(thread: str, **more: Any) -> int:
-                """Requests of a run that goes on from where the thread is."""
+            async def resumed(thread: str, paid: int, **more: Any) -> int:
+                """Requests of a run that goes on from where the thread is; `paid` in all."""
                 asked = len(script.requests)
                 state = await graph.ainvoke(None, config(thread, **more))
                 ranking = [r["candidate"] for r in state["report"]["candidates"]]
                 assert (state["report"]["status"], ranking) == ("verified", [2, 1])
-                assert state["report"]["usage"]["calls"] == before
+                assert state["report"]["usage"]["calls"] == paid
                 return len(script.requests) - asked
 
             await fork(runs, "several-past", begun.id, "several-forked", "")
-            assert await resumed("several-forked") == 5, "both candidates anew, and the review"
+            again = await resumed("several-forked", before)
+            assert again == 5, "both candidates anew, and the review"
             await rewind(runs, "several-past", begun.id)
-            assert await resumed("several-past") == 5
+            assert await resumed("several-past", before + 5) == 5
             await rewind(runs, "several-past", ended.id)
-            assert await resumed("several-past") == 1, "what the candidates came to is known"
-            assert await resumed("several-past", checkpoint_id=begun.id) == 5
+            known = await resumed("several-past", before + 6)
+            assert known == 1, "what the candidates came to is known"
+            assert await resumed("several-past", before + 11, checkpoint_id=begun.id) == 5
             with pytest.raises(UsageError, match="candidate comes next") as refused:
                 await fork(runs, "several-past", begun.id, "several-other", "another task")
             assert "the last one before it that does" in (refused.value.hint or "")

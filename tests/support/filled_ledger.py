@@ -32,4 +32,5 @@ def fill(ledger: Ledger, thread: str = "t") -> None:
     nothing = {"passed": False, "reasons": ["nothing was changed"], "patch": "", "run": ""}
     ledger.save_verdict(thread, 3, {**nothing, "files": []}, baseline=baseline, snapshot="s3")
     for call in ("a", "b"):
-        ledger.save_cost(thread, "coder", 1, call, model="m", input_tokens=10, output_tokens=None)
+        used = {"input_tokens": 10, "output_tokens": None, "usd": None}
+        ledger.save_cost(thread, "coder", 1, call, used, model="m")

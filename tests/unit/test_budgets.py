@@ -135,9 +135,8 @@ def test_meter_counts_each_call_and_the_cache() -> None:
     used, said = meter.count(counted, 900, 1.5)
     assert (said, used["cached_tokens"], used["usd"]) == (True, 400, pytest.approx(0.00084))
     meter.count(counted, 900, 0.5, retries=3)
-    added = meter.update()["roles"]["coder"]
-    assert (added["seconds"], added["retries"]) == (2.0, 3)
-    assert meter.now()["roles"]["coder"]["calls"] == 4
+    assert (meter.used["seconds"], meter.used["retries"]) == (2.0, 3)
+    assert meter.update()["roles"]["coder"]["calls"] == 4
 
 
 def test_meter_estimates_what_is_not_told_and_believes_no_nonsense() -> None:

@@ -50,17 +50,18 @@ def test_share_of_what_is_left_adds_up_to_it() -> None:
         max_tokens=1000, max_usd=1.5, max_seconds=100.0, worked=20.0, usage=used,
         roles={"coder": used}, role_bounds={"coder": {"tokens": 600}, "reviewer": {"usd": 1.0}},
     )  # fmt: skip
-    part = share(given, at_once=2)
+    part = share(begun(given, 1), at_once=2)
     assert (part["max_tokens"], part["max_usd"]) == (200, 0.25)
     assert part["role_bounds"] == {"coder": {"tokens": 100}, "reviewer": {"usd": 1.0}}
     assert part["max_seconds"] == 40.0, "two turns of two"
     assert part["candidates"] == 1
+    assert not {"usage", "roles", "worked"} & {*part}, "what it consumes is its own"
     assert "max_tokens" not in share(state(), at_once=2)
     assert share(state(max_tokens=3), at_once=4)["max_tokens"] == 1, "0 would mean any"
 
 
 def test_begun_candidate_has_no_history_of_its_own() -> None:
-    sent = begun(state(messages=["old"], usage={**NO_USAGE, "calls": 9}, plan="p"), 3)
+    sent = begun(state(messages=["old"], plan="p"), 3)
     assert sent == {**state(plan="p"), "candidate": 3}
 
 

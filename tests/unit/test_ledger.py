@@ -145,7 +145,7 @@ def test_attempt_changes_view_tells_what_each_attempt_came_to(ledger: Ledger, pa
 def test_thread_costs_view_unknown_price_is_null(ledger: Ledger, path: Path) -> None:
     fill(ledger)
     priced = {"input_tokens": 3, "output_tokens": 4, "usd": 0.5}
-    ledger.save_cost("t", "reviewer", 1, "c", model="priced", **priced)
+    ledger.save_cost("t", "reviewer", 1, "c", priced, model="priced")
     query = "select model, calls, input_tokens, output_tokens, usd from thread_costs"
     assert [tuple(row.values()) for row in rows(path, query)] == [
         ("m", 2, 20, None, None),

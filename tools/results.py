@@ -1,6 +1,7 @@
 """What came of a run of a repository's tests: per test, never scraped text."""
 
 from collections.abc import Collection
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -9,6 +10,8 @@ FAILED = frozenset({"failed", "error", "timeout", "crashed"})
 
 FUNCTIONS = 20_000
 """Functions that a run tells apart."""
+
+Line = Annotated[int, Field(ge=1, lt=1 << 31)]
 
 FLAKY = "flaky"
 """Outcome of a test that failed, and passed at the same files."""
@@ -42,7 +45,7 @@ class Reach(BaseModel):
 class Executed(BaseModel):
     """Which functions of the repository each test called, as its own process says."""
 
-    functions: list[tuple[str, int]] = Field([], max_length=FUNCTIONS)
+    functions: list[tuple[str, Line]] = Field([], max_length=FUNCTIONS)
     """Path, and a line of the body."""
     tests: dict[str, list[int]] = {}
     """By test, places in `functions`."""

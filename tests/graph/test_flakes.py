@@ -1,7 +1,8 @@
 """Flaky tests from end to end. They count their own runs in a file, so that each run is known.
 
 At the base the suite is run 1, and its failing tests run again; every fork for a verdict starts
-there, so that in each of them the suite is the next run, and running alone the next three.
+there, so that in each of them the suite is the next run, and running alone the next three. Passing
+tests that are quick run beside the failing ones, so the one that counts is not quick.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from tools.settings import Settings
 
 FLAKY = """\
 import pathlib
+import time
 
 OTHERS = []
 
@@ -35,6 +37,7 @@ def test_unready_at_first():
 
 
 def test_now_and_then():
+    time.sleep(0.3)
     count = runs("second")
     assert not {condition}
 """

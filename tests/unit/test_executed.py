@@ -6,8 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from tools.analysis.spectrum import FAR, FILES, LINES, NEAR, QUICK_S, contrast, touched
+from tools.inside import sentient_executed
 from tools.inside.sentient_executed import Executed as Tracer
 from tools.results import Executed, Outcome, TestRun
 
@@ -54,6 +56,28 @@ def test_tracer_names_the_functions_that_each_test_calls(
     assert calls["test_thread"] == {("shop/cart.py", 13)}
 
 
+def test_tracer_rests_when_a_test_calls_nothing_new_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sentient_executed, "STALE", 5)
+    before, tracer, names = sys.gettrace(), Tracer(), SimpleNamespace()
+    sys.settrace(None)
+    try:
+        exec(compile(CODE, f"{tmp_path}/cart.py", "exec"), vars(names))
+        for test in ("one", "two"):
+            tracer.switch(test)
+            assert sys.gettrace() == tracer.enter
+            for _ in range(9):
+                names.helper()
+            assert sys.gettrace() is None
+            names.unused()
+        calls = Executed.model_validate(tracer.facts()["executed"]).calls()
+    finally:
+        sys.settrace(before)
+    assert calls == {"one": {("cart.py", 13)}, "two": {("cart.py", 13)}}
+
+
 def test_tracer_leaves_the_tracing_to_who_had_it_first(tmp_path: Path) -> None:
     before, tracer = sys.gettrace(), Tracer()
 
@@ -72,6 +96,8 @@ def test_tracer_leaves_the_tracing_to_who_had_it_first(tmp_path: Path) -> None:
 def test_executed_places_that_are_none_are_left_out() -> None:
     executed = Executed(functions=[("a.py", 3)], tests={"test": [0, 1, -1]})
     assert executed.calls() == {"test": {("a.py", 3)}}
+    with pytest.raises(ValidationError):
+        Executed(functions=[("a.py", 1 << 99)])
 
 
 def test_touched_files_are_ordered_by_who_executes_them() -> None:

@@ -12,10 +12,13 @@ from tools.analysis.words import query_terms
 
 WEIGHTS: Mapping[str, float] = {
     "contents": 2.05, "names": 1.14, "places": 1.08, "walk": 1.4, "recent": 0.13, "alike": 1.93,
-    "trace": 4.0, "test_contents": 1.35, "test_names": 1.27, "test_places": 1.87,
-    "test_together": 2.33, "executed": 1.5,
+    "trace": 2.5, "test_contents": 1.35, "test_names": 1.27, "test_places": 1.87,
+    "test_together": 2.33, "executed": 2.0,
 }  # fmt: skip
-"""Fitted by `benchmarks.localisation` to one half of its fixes, but for `trace` and `executed`."""
+"""Fitted by `benchmarks.localisation` to one half of its fixes.
+
+`trace` and `executed` by hand, to those of them whose tests were run.
+"""
 
 REASONS = {
     "contents": "words of the task", "names": "defines what the task names",

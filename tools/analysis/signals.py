@@ -15,6 +15,9 @@ Scores = NDArray[np.float64]
 K1, B = 1.2, 0.6
 """The constants of BM25: how soon repeating a word says no more, how much long files lose."""
 
+FADING = 0.4
+"""What each place of a stack trace counts of the place it called."""
+
 SEEDS = 20
 """Files from which the walk over the graph starts."""
 
@@ -102,7 +105,7 @@ def _trace(corpus: Corpus, evidence: Evidence) -> Scores:
             found = [number for number in same if _is_end(path, corpus.paths[number])]
             seen += [number for number in found[:1] if corpus.kinds[number] != TEST]
         for distance, number in enumerate(reversed(seen)):
-            scores[number] += 0.6**distance
+            scores[number] += FADING**distance
     return scores
 
 

@@ -73,10 +73,17 @@ class DurableGraph(CompiledStateGraph[Any, Any, Any, Any]):
                         yield item
 
     async def _refuse_second_task(self, input: Any, config: RunnableConfig) -> None:
-        """Raise before anything is saved: what one task left must not be taken for another's."""
+        """Raise before anything is saved: what one task left must not be taken for another's.
+
+        An Agent Server that was ended in a run sends the input again, in a run of the same id:
+        LangGraph goes on with that one.
+        """
         if not isinstance(input, Mapping) or not self._saver(config):
             return
-        if (await self.aget_state(config)).values.get("base"):
+        state = await self.aget_state(config)
+        run = config.get("metadata", {}).get("run_id") or config["configurable"].get("run_id")
+        is_same = run is not None and run == (state.metadata or {}).get("run_id")
+        if state.values.get("base") and not is_same:
             raise UsageError(
                 f"thread {config['configurable']['thread_id']} has a task already",
                 hint="resume it without input, or start another thread",

@@ -184,6 +184,20 @@ async def test_run_with_another_task_on_a_thread_that_has_one_is_refused(
     assert (await engine_graph.aget_state(config)).config == before.config
 
 
+async def test_run_sent_again_by_an_agent_server_that_was_ended_goes_on(
+    engine_graph: Any, repo: Repo
+) -> None:
+    config: RunnableConfig = {
+        "configurable": {"thread_id": "sent-again", "run_id": "8a2a5a96-4f7f-4b0e-9d0f-0a6f4e7c"},
+    }
+    given = {"source": str(repo())}
+    await engine_graph.ainvoke(given, config, interrupt_after=["prepare"])
+    desktop = (await engine_graph.aget_state(config)).values["desktop"]["id"]
+    told = engine_graph.astream(given, config, stream_mode="updates", interrupt_after=["planner"])
+    assert "prepare" not in [node async for update in told for node in update]
+    assert (await engine_graph.aget_state(config)).values["desktop"]["id"] == desktop
+
+
 async def test_run_synchronously_is_refused(gate: Gate) -> None:
     with pytest.raises(UsageError, match="ainvoke"):
         gate.graph.invoke({"log": []}, CONFIG)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from samples import write_files
 
-from benchmarks.localisation.__main__ import FIXES, cases, half_of, place_of
+from benchmarks.localisation.__main__ import EXECUTED, FIXES, cases, half_of, place_of
 from benchmarks.localisation.collect import candidates, failing_tests
 from benchmarks.localisation.fitting import fitted
 from benchmarks.localisation.trees import Trees
+from tools.analysis.paths import is_test
 
 CART = "def total(lines):\n    return sum(lines)\n"
 TEST = "from shop.cart import total\n\n\ndef test_total():\n    assert total([1]) == 1\n"
@@ -59,6 +60,19 @@ def test_cases_rank_the_fixed_file_and_can_be_fitted_to(mirrors: Path, tmp_path:
         assert place_of(case.plain, case.gold) == 1
         assert not case.large
     assert fitted([case])["contents"] > 0
+    run = {"messages": [["tests/x.py::test_total", "no"]], "executed": [["shop/tax.py", 1.0]]}
+    with closing(Trees(tmp_path)) as trees:
+        [case] = cases(mirrors, trees, [fix], "failing tests", {fix["fix"]: run})
+    assert case.signals["executed"].tolist() == [0, 1]
+
+
+def test_runs_are_of_fixes_and_name_no_tests() -> None:
+    fixes = {json.loads(line)["fix"] for line in FIXES.read_text().splitlines()}
+    runs = [json.loads(line) for line in EXECUTED.read_text().splitlines()]
+    assert len(runs) >= 40
+    assert len({run["fix"] for run in runs} & fixes) == len(runs)
+    for run in runs:
+        assert all(0 < score <= 1 and not is_test(path) for path, score in run["executed"])
 
 
 def test_fixes_are_many_with_sources_and_in_both_halves() -> None:

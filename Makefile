@@ -58,8 +58,8 @@ bench: setup     ## measure the embedded desktop; ARGS="--quick --only commands 
 limits: setup    ## hogs of every kind, by every means this machine has to bound them; every template
 	@$(BIN)/python -m pytest -q -m "long or not long" tests/desktop/test_limits.py tests/desktop/test_templates.py
 
-crash: setup     ## kill -9 at 1,000 instants, 200 times with the server, 500 pairs of resumes, and the rest; N= BOTH= PAIRS= SEED=
-	@N="$(N)" BOTH="$(BOTH)" PAIRS="$(PAIRS)" SEED="$(SEED)" $(BIN)/python -m pytest -q -s -m long tests/crash/test_kill.py
+crash: setup     ## kill -9 at 1,000 instants, 200 times with the server, 500 pairs of resumes, 40 of each other kind, and the rest; N= BOTH= PAIRS= OTHERS= SEED=
+	@N="$(N)" BOTH="$(BOTH)" PAIRS="$(PAIRS)" OTHERS="$(OTHERS)" SEED="$(SEED)" $(BIN)/python -m pytest -q -s -m long tests/crash/test_kill.py
 	@$(BIN)/python -m pytest -q -n 2 -m "long or not long" --deselect tests/crash/test_kill.py tests/crash tests/cli/test_drain.py tests/cli/test_questions.py tests/graph/test_questions.py tests/graph/test_candidates.py tests/graph/test_queue.py tests/project/test_agent_server.py
 
 retention: setup ## 150 random histories of threads: no snapshot that is needed is deleted, and no other stays

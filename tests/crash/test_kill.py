@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from killing.job import SCRIPT
+from killing.scenarios import PACKAGES, SCRIPT, package
+from package_index import package_index, wheel
+from postgres import postgres_server
 from samples import ROOT
 from scripted_model import Script, scripted_model
 
@@ -25,6 +27,7 @@ SEED = int(os.environ.get("SEED") or 7)
 LONG_THREADS = int(os.environ.get("N") or 1000)
 LONG_BOTH = int(os.environ.get("BOTH") or 200)
 LONG_PAIRS = int(os.environ.get("PAIRS") or 500)
+LONG_OTHERS = int(os.environ.get("OTHERS") or 40)
 WORKERS = 2
 
 EVERY_NODE = {
@@ -67,6 +70,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory, _own_configuration: None)
 
 def described(summary: dict[str, Any]) -> str:
     """What a campaign came to, for people."""
+    tried = summary["kills"] or summary["threads"] or summary["pairs"]
     lines = [
         *(json.dumps(failure) for failure in summary["failures"]),
         f"seed {SEED}: {summary['threads']} threads, {summary['kills']} kills"
@@ -80,7 +84,7 @@ def described(summary: dict[str, Any]) -> str:
         f"{summary['pairs']} pairs of resumes: {summary['pair_kinds']}",
         f"{len(summary['failures'])} failures"
         " (none in n bounds the rate by 3/n:"
-        f" {3 / (summary['kills'] or summary['pairs']):.2%} each, at 95 %)",
+        f" {3 / max(1, tried):.2%} each, at 95 %)",
     ]
     return "\n".join(lines)
 
@@ -127,3 +131,55 @@ def test_five_hundred_pairs_of_resumes_have_one_winner_each(campaign: Any) -> No
     assert summary["failures"] == []
     assert summary["pairs"] == LONG_PAIRS
     assert len(summary["pair_kinds"]) >= 5
+
+
+@pytest.fixture(scope="module")
+def package_settings() -> Iterator[dict[str, Any]]:
+    """Settings under which what tests need comes from an index of this test alone."""
+    wheels = [wheel(name, "1.0", files) for name, files in map(package, range(PACKAGES))]
+    with package_index(*wheels) as index:
+        yield {
+            "install": True, "index_url": index.url_with_password, "netrc": "/dev/null",
+            "pip_config_file": "/dev/null", "uv_no_config": True, "npm_config_file": "/dev/null",
+            "npm_registry": index.url_with_password,
+        }  # fmt: skip
+
+
+OTHERS = {
+    "engine": ["--scenario", "engine"],
+    "asked": ["--scenario", "asked", "--within", "approval"],
+    "asked-both": ["--scenario", "asked", "--within", "approval", "--both"],
+    "installs": ["--scenario", "installs", "--within", "prepare.working"],
+    "installs-server": ["--scenario", "installs", "--within", "prepare.working", "--servers"],
+    "installs-both": ["--scenario", "installs", "--within", "prepare.working", "--both"],
+}
+"""Campaigns of other kinds than a model's run on SQLite, a kind a test."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(not LONG_OTHERS, reason="OTHERS=0")
+@pytest.mark.parametrize("kind", OTHERS)
+def test_runs_of_other_kinds_killed_end_as_if_undisturbed(
+    campaign: Any, package_settings: dict[str, Any], kind: str
+) -> None:
+    settings = json.dumps(package_settings if "installs" in kind else {})
+    given = ["--threads", str(LONG_OTHERS), "--settings", settings]
+    summary = campaign(kind, *OTHERS[kind], *given)
+    assert summary["failures"] == []
+    assert summary["threads"] == LONG_OTHERS
+    hits = summary["server_kills"] if "server" in kind else summary["kills"]
+    assert hits >= 0.8 * LONG_OTHERS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(not LONG_OTHERS, reason="OTHERS=0")
+def test_runs_on_postgres_killed_end_as_if_undisturbed(campaign: Any) -> None:
+    with postgres_server() as server:
+        for worker in range(WORKERS):
+            server.make_database(f"worker_{worker}")
+        settings = json.dumps({"checkpoints": server.url("worker_{worker}")})
+        summary = campaign("postgres", "--threads", str(LONG_OTHERS), "--settings", settings)
+    assert summary["failures"] == []
+    assert summary["kills"] >= LONG_OTHERS

@@ -16,12 +16,15 @@ from leftovers import Leftovers, leaks
 
 from checkpoints.ledger import Ledger
 from killing.children import NO_BLOW, Child, Ended, fork, spawn
-from killing.job import EFFECTS, World, run_thread
+from killing.job import World, run_thread
 from killing.plan import Attempt
 from sentient_desktop.state import read_start_time, read_state
 from tools.errors import ExitCode
 
-COMPARED = ("kind", "status", "patch", "report", "conversation", "outcomes", "desktops")
+COMPARED = (
+    "kind", "status", "patch", "report", "conversation", "outcomes", "desktops", "unpaid",
+    "environment",
+)  # fmt: skip
 
 
 @dataclass
@@ -132,7 +135,7 @@ def differences(outcome: dict[str, Any], oracle: dict[str, Any]) -> list[str]:
         for name in COMPARED
         if outcome[name] != oracle[name]
     ]
-    for number in range(1, EFFECTS + 1):
+    for number in range(1, oracle["effects"] + 1):
         times = outcome["patch"].count(f"+effect {number}\n")
         if times != 1:
             problems.append(f"effect {number} is in the patch {times} times")

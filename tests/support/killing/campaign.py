@@ -18,10 +18,11 @@ from samples import write_files
 
 from killing.attempts import carry_out, differences
 from killing.children import die_with_parent, fork
-from killing.job import FILES, World, forget_thread, run_thread, write
+from killing.job import World, forget_thread, run_thread, write
 from killing.pairs import race_all
 from killing.plan import Attempt, Step
 from killing.points import watch
+from killing.scenarios import Scenario
 from killing.trace import Place
 from sentient_desktop import ensure_server, stop_server
 from sentient_desktop.store.trees import remove_tree
@@ -37,6 +38,9 @@ class Order:
     workers: int
     model_url: str
     planner: Planner
+    scenario: Scenario
+    options: dict[str, Any]
+    """Settings of each worker; a text's `{worker}` is its number."""
     pairs: int = 0
 
 
@@ -99,7 +103,12 @@ def _work(order: Order, number: int) -> None:
     (home / "tmp").mkdir(parents=True)
     os.environ["TMPDIR"] = str(home / "tmp")
     tempfile.tempdir = None
-    world = World(home, write_files(place / "calculator", FILES), order.model_url)
+    options = {
+        name: value.format(worker=number) if isinstance(value, str) else value
+        for name, value in order.options.items()
+    }
+    source = write_files(place / "calculator", order.scenario.files)
+    world = World(home, source, order.model_url, order.scenario, options)
     ensure_server(home / "desktop")
     try:
         oracle, steps = find_oracle(world, place)

@@ -6,61 +6,20 @@ import hashlib
 import importlib
 import json
 import os
-from dataclasses import dataclass
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripted_model import Answer
-
+from killing.scenarios import PACKAGES, Scenario
 from nodes.model.client import make_model
-from nodes.state import Input
 from sentient.cleanup.forgetting import forget
 from sentient.runs import Runs
 from tools.connection import Connection
-from tools.desktop import list_desktops
+from tools.desktop import Desktop, list_desktops
+from tools.layout import ENVIRONMENT
 from tools.settings import Settings
-
-CALC = """\
-def mean(values):
-    return sum(values) / (len(values) + 1)
-"""
-
-TEST_CALC = """\
-from calc import mean
-
-
-def test_mean():
-    assert mean([2, 4]) == 3
-
-
-def test_mean_of_zero():
-    assert mean([0]) == 0
-"""
-
-FILES = {"calc.py": CALC, "test_calc.py": TEST_CALC, "effects.md": "effects\n"}
-"""A repository whose tests take milliseconds."""
-
-
-def append(number: int) -> tuple[str, str]:
-    """A tool call with an effect that shows how often it happened."""
-    return "shell", json.dumps({"command": f"echo 'effect {number}' >> effects.md"})
-
-
-REPAIR = (
-    "replace",
-    json.dumps({"path": "calc.py", "old": "(len(values) + 1)", "new": "len(values)"}),
-)
-
-EFFECTS = 5
-"""Lines that the script's calls append, each once."""
-
-SCRIPT: list[Answer] = [
-    {"calls": [append(1), append(2)]},
-    {"calls": [append(3)]},
-    {"calls": [REPAIR, append(4)]},
-    {"calls": [append(5), ("hand_in", json.dumps({"summary": "done"}))]},
-]
-"""What the coder decides: two effects at once, one alone, one after an edit, one with the end."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +29,21 @@ class World:
     home: Path
     source: Path
     model_url: str
+    scenario: Scenario
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further settings."""
 
     @property
     def settings(self) -> Settings:
         """Settings of every process of this world."""
-        return Settings(home=self.home, model="scripted", openai_base_url=self.model_url)
+        model = self.scenario.model
+        return Settings(home=self.home, model=model, openai_base_url=self.model_url, **self.options)
 
     @property
     def environment(self) -> dict[str, str]:
         """The same for a command in a process of its own."""
-        names = {"SENTIENT_HOME": str(self.home), "SENTIENT_MODEL": "scripted"}
+        names = {"SENTIENT_HOME": str(self.home), "SENTIENT_MODEL": self.scenario.model}
+        names |= {f"SENTIENT_{name.upper()}": str(self.options[name]) for name in self.options}
         return {**os.environ, **names, "OPENAI_BASE_URL": self.model_url}
 
 
@@ -96,9 +60,18 @@ def run_thread(world: World, thread: str, result: Path, *, last: bool = False) -
 
 
 def forget_thread(world: World, thread: str) -> None:
-    """Remove the thread, with all that is kept for it."""
+    """Remove the thread, with all that is kept for it, and what was installed."""
     runs = Runs(world.settings)
+    for layer in layers(world):
+        runs.ledger.environments.forget(layer)
     asyncio.run(forget(world.settings, runs.ledger, thread))
+
+
+def layers(world: World) -> list[str]:
+    """Snapshots that the ledger keeps as environments."""
+    with closing(sqlite3.connect(world.home / "ledger.db")) as ledger:
+        rows = ledger.execute("select distinct snapshot from environments order by snapshot")
+        return [row[0] for row in rows if row[0]]
 
 
 def preload() -> None:
@@ -125,11 +98,14 @@ def write(path: Path, value: Any) -> None:
 async def _run(world: World, thread: str) -> dict[str, Any]:
     runs = Runs(world.settings)
     if runs.ledger.thread(thread) is None:
-        given = Input(source=str(world.source))
+        given: Any = {"source": str(world.source), **world.scenario.given}
         ending = await runs.start(given, thread, lambda _: None)
     else:
         ending = await runs.resume(thread, lambda _: None)
+    if ending.kind == "waiting":
+        ending = await runs.resume(thread, lambda _: None, world.scenario.answer)
     report = dict(ending.state.get("report", {}))
+    paid = [usage for _, _, usage in runs.ledger.calls(thread)]
     row = runs.ledger.thread(thread) or {}
     metadata = {"sentient-thread": thread}
     return {
@@ -137,6 +113,9 @@ async def _run(world: World, thread: str) -> dict[str, Any]:
         "status": row.get("status"),
         "patch": runs.ledger.patch(str(report.get("patch", ""))) or "",
         "report": _timeless(report),
+        "unpaid": len(paid) - report.get("usage", {}).get("calls", 0),
+        "effects": world.scenario.effects,
+        "environment": await _environment(world, ending.state.get("environment")),
         "conversation": _digest(ending.state.get("messages", [])),
         "outcomes": sorted([o["kind"], o["attempt"], o["test"], o["outcome"]]
                            for o in runs.ledger.test_history(thread)),
@@ -144,11 +123,27 @@ async def _run(world: World, thread: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+async def _environment(world: World, environment: Any) -> list[str]:
+    """What was installed: whether all of it was, and the names and sizes of its files."""
+    if not world.scenario.installs:
+        return []
+    place = Connection(world.settings)
+    made = Desktop.create(template=environment["layer"], lifecycle="ephemeral", connection=place)
+    async with await made as desktop:
+        # an installer's records have times in them
+        listing = f"find {ENVIRONMENT} -type f ! -path '*.dist-info/*' -printf '%P %s\\n' | sort"
+        done = await desktop.exec(listing)
+    found = done.stdout
+    assert found.count("/module_") == 2 * PACKAGES * 39, found[-600:]  # each compiled, too
+    return [environment["status"], hashlib.sha256(found.encode()).hexdigest()]
+
+
 def _timeless(report: Any) -> Any:
-    """A report without what took how long."""
+    """A report without what took how long, and without calls that were made again."""
     if not isinstance(report, dict):
         return report
-    return {name: _timeless(value) for name, value in report.items() if name != "seconds"}
+    left_out = ("seconds", "usage", "roles")
+    return {name: _timeless(value) for name, value in report.items() if name not in left_out}
 
 
 def _digest(messages: list[Any]) -> str:

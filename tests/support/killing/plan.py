@@ -39,19 +39,21 @@ class Attempt:
     """How long after the start of each of these processes its server is killed too; if any."""
 
 
-def draw(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
+def draw(steps: Sequence[Step], seed: int, count: int, within: str = "") -> list[Attempt]:
     """Plan `count` attempts with one kill, a quarter with a second one during the resume.
+
+    Only phases whose name begins with `within` are aimed at.
 
     Every phase gets its share, in turn, and within a phase every point; 45 % of the kills are at
     the very point, 40 % a random time after it if there is any, 15 % at any instant of the run.
     """
     rng = random.Random(seed)
-    targets = _targets(steps, rng)
+    targets = _targets(steps, rng, within)
     attempts = []
     for number in range(count):
-        blows = [_blow(steps, next(targets), rng)]
+        blows = [_blow(steps, next(targets), rng, within)]
         if rng.random() < AGAIN:
-            blows.append(_any_instant(steps, rng))
+            blows.append(_any_instant(steps, rng, within))
         attempts.append(Attempt(number, tuple(blows), fresh=number % FRESH_EVERY == 7))
     return attempts
 
@@ -60,17 +62,32 @@ LEAD_S = 0.3
 """How long before the run its server is killed at most; as often it is a moment after."""
 
 
-def draw_both(steps: Sequence[Step], seed: int, count: int) -> list[Attempt]:
+def draw_servers(steps: Sequence[Step], seed: int, count: int, within: str = "") -> list[Attempt]:
+    """Plan `count` attempts in which the server alone is killed, at any instant, twice."""
+    rng = random.Random(seed)
+    blows = (Blow(-1), Blow(-1))
+    return [
+        Attempt(
+            number,
+            blows,
+            servers=tuple(_any_instant(steps, rng, within).after_s or 0.0 for _ in blows),
+        )
+        for number in range(count)
+    ]
+
+
+def draw_both(steps: Sequence[Step], seed: int, count: int, within: str = "") -> list[Attempt]:
     """Plan `count` attempts in which run and server are killed together, three times each.
 
     First at work, as `draw` does, then twice at any instant of the resume, while the new server
     comes up and the run finds its files again.
     """
     rng = random.Random(seed)
-    targets = _targets(steps, rng)
+    targets = _targets(steps, rng, within)
     attempts = []
     for number in range(count):
-        blows = [_blow(steps, next(targets), rng), *(_any_instant(steps, rng) for _ in range(2))]
+        again = (_any_instant(steps, rng, within) for _ in range(2))
+        blows = [_blow(steps, next(targets), rng, within), *again]
         at = [steps[max(0, blow.at - 1)].at_s + (blow.after_s or 0.0) for blow in blows]
         servers = tuple(max(0.0, second + rng.uniform(-LEAD_S, LEAD_S)) for second in at)
         attempts.append(Attempt(number, tuple(blows), number % FRESH_EVERY == 7, servers))
@@ -108,9 +125,9 @@ def first_effect(steps: Sequence[Step]) -> int:
     )
 
 
-def _targets(steps: Sequence[Step], rng: random.Random) -> Iterator[int]:
+def _targets(steps: Sequence[Step], rng: random.Random, within: str) -> Iterator[int]:
     """Yield numbers of points for ever: phases in shuffled rounds, the points of each in turn."""
-    groups = phases(steps)
+    groups = {name: at for name, at in phases(steps).items() if name.startswith(within)}
     effect = first_effect(steps)
     cycles = {}
     for phase, numbers in groups.items():
@@ -132,18 +149,21 @@ def _targets(steps: Sequence[Step], rng: random.Random) -> Iterator[int]:
                 yield cycles[phase][turn[phase] % len(cycles[phase])]
 
 
-def _blow(steps: Sequence[Step], number: int, rng: random.Random) -> Blow:
+def _blow(steps: Sequence[Step], number: int, rng: random.Random, within: str) -> Blow:
     kind = rng.random()
     gap = _gap(steps, number)
     if kind < 0.45 or (kind < 0.85 and gap < SHORT_S):
         return Blow(number)
     if kind < 0.85:
         return Blow(number, gap * rng.random())
-    return _any_instant(steps, rng)
+    return _any_instant(steps, rng, within)
 
 
-def _any_instant(steps: Sequence[Step], rng: random.Random) -> Blow:
-    return Blow(0, steps[-1].at_s * rng.random())
+def _any_instant(steps: Sequence[Step], rng: random.Random, within: str) -> Blow:
+    aimed = [number for number, step in enumerate(steps) if step.place.phase.startswith(within)]
+    begun = steps[aimed[0]].at_s if within else 0.0
+    ended = steps[min(aimed[-1] + 1, len(steps) - 1)].at_s
+    return Blow(0, begun + (ended - begun) * rng.random())
 
 
 def _gap(steps: Sequence[Step], number: int) -> float:

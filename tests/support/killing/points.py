@@ -16,6 +16,7 @@ from typing import Any
 
 from checkpoints import lease
 from checkpoints.ledger_file import LedgerFile
+from checkpoints.postgres import PostgresSaver
 from checkpoints.sqlite import SqliteSaver
 from killing.trace import Blow, Place, Trace, self_kill
 from nodes.context import Step
@@ -80,11 +81,14 @@ def begin(trace: Trace, blow: Blow, signal_fd: int) -> None:
         os.write(signal_fd, b"x")
 
 
+SAVER = {
+    "aput": ("put.before", "put.after"),
+    "aput_writes": ("writes.before", "writes.after"),
+}
+
 AROUND: dict[type, dict[str, tuple[str, str]]] = {
-    SqliteSaver: {
-        "aput": ("put.before", "put.after"),
-        "aput_writes": ("writes.before", "writes.after"),
-    },
+    SqliteSaver: SAVER,
+    PostgresSaver: SAVER,
     Desktop: {
         "create": ("", "desktop.made"),
         "connect": ("", "desktop.found"),

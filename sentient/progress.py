@@ -8,6 +8,7 @@ from typing import Any, Self, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from nodes.plans import in_lines, told
 from nodes.state import Plan
@@ -34,6 +35,10 @@ TESTING = {
     "alone": "what may be flaky, alone",
     "mutant": "whether tests notice a fault",
 }
+
+SPINNER_AND_ECHO = 6
+"""Columns of the live line that its text must not take: a Ctrl-C is echoed as two characters after
+it, and a line that they make wrap could not be taken back."""
 
 
 class Progress:
@@ -72,8 +77,10 @@ class Progress:
 
     def _busy(self, text: str) -> None:
         text = f"candidate {self._candidate}: {text}" if self._candidate else text
-        self._doing = text
-        self._status.update(escape(printable(self._stopping + text)))
+        self._doing = " ".join(text.split())
+        line = Text(printable(self._stopping + self._doing))
+        line.truncate(max(1, self._console.width - SPINNER_AND_ECHO), overflow="ellipsis")
+        self._status.update(line)
 
     def _say(self, node: str, text: str, style: str = "") -> None:
         seconds = f"{time.monotonic() - self._started:6.1f}s"

@@ -35,6 +35,7 @@ FENCED, DIVERGED, UNKNOWN, IMPOSSIBLE = 90, 91, 92, 93
 """Exit codes of `once.sh`."""
 
 CODE = re.compile(r"^sentient:(timeout|[0-9]{1,3})$", re.MULTILINE)
+CODE_LINES = [f"\nsentient:{code}\n" for code in ("timeout", *range(256))]
 """How it says with what a command ended."""
 
 PROGRAM = resources.files("tools.inside").joinpath("once.sh").read_text(encoding="utf-8")
@@ -159,7 +160,7 @@ class Journal:
                 env={**(env or {}), **self._env, "ONCE_COMMAND": command},
                 timeout_s=timeout_s + GRACE_S,
                 on_stdout=on_output if shown is None else None,
-                on_stderr=_without_code(on_output) if shown is not None else None,
+                on_stderr=WithoutCode(on_output) if on_output and shown is not None else None,
             )
             if done.exit_code != FENCED:
                 return await self._ended(call, done)
@@ -192,15 +193,24 @@ class Journal:
         await self.desktop.fs.write_file(f"{self._folder}/{call}.json", entry.model_dump_json())
 
 
-def _without_code(sink: Sink | None) -> Sink | None:
-    if sink is None:
-        return None
+class WithoutCode:
+    """Passes output on, wherever it is cut, but not the line with the exit code that ends it."""
 
-    def tell(piece: str) -> None:
-        if told := piece.partition("\nsentient:")[0]:
-            sink(told)
+    def __init__(self, sink: Sink) -> None:
+        self._sink, self._held = sink, ""
 
-    return tell
+    def __call__(self, piece: str) -> None:
+        """Take the next piece; what that line may begin with waits for what comes after it."""
+        text = self._held + piece
+        starts = range(max(0, len(text) - len(max(CODE_LINES, key=len))), len(text))
+        held = next((at for at in starts if _begins_code(text[at:])), len(text))
+        self._held = text[held:]
+        if held:
+            self._sink(text[:held])
+
+
+def _begins_code(text: str) -> bool:
+    return text[0] == "\n" and any(line.startswith(text) for line in CODE_LINES)
 
 
 async def _decided(decide: Callable[[], Awaitable[Outcome]]) -> Outcome:

@@ -11,7 +11,14 @@ from tools.check import Suite
 from tools.connection import Connection
 from tools.desktop import Desktop
 from tools.errors import ToolError
-from tools.journal import JOURNALS, KEPT_JOURNALS, Journal, OutcomeUnknownError, ReplayDivergedError
+from tools.journal import (
+    JOURNALS,
+    KEPT_JOURNALS,
+    Journal,
+    OutcomeUnknownError,
+    ReplayDivergedError,
+    WithoutCode,
+)
 from tools.layout import CONTROL, MARKS, REPO
 from tools.runners import Runner
 from tools.settings import Settings
@@ -284,3 +291,13 @@ async def test_run_tests_tells_each_failure_and_a_successor_reads_what_came_of_i
     assert other.answer.splitlines()[1:] == ["not found: test_it.py::gone"]
     assert other.run != first.run
     await work.desktop.fs.remove(f"{REPO}/test_it.py")
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+def test_output_however_it_is_cut_is_passed_on_without_the_line_of_the_exit_code(size: int) -> None:
+    printed, heard = "one\n\nsent\nsentient:x\ntwo\nsentient:0\n", list[str]()
+    sink = WithoutCode(heard.append)
+    for start in range(0, len(printed), size):
+        sink(printed[start : start + size])
+    assert "".join(heard) == "one\n\nsent\nsentient:x\ntwo"
+    assert "" not in heard

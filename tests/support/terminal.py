@@ -77,6 +77,7 @@ def squeezed(text: str) -> str:
 @contextmanager
 def terminal(command: list[str], env: dict[str, str], width: int) -> Iterator[Terminal]:
     """Run a command in a terminal so many columns wide; it is killed if it does not end."""
+    env = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, width, 0, 0))
     try:

@@ -47,7 +47,8 @@ async def open_graph(home: Path, work: Work) -> AsyncIterator[tuple[Any, Any]]:
     builder.add_conditional_edges("work", _next)
     async with open_saver(home / "threads.db") as saver:
         compiled = builder.compile(checkpointer=saver)
-        yield DurableGraph(leases=services.settings.leases, **vars(compiled)), saver
+        leases, sink = services.settings.leases, services.sink
+        yield DurableGraph(leases=leases, sink=sink, **vars(compiled)), saver
 
 
 def _next(state: State) -> str:

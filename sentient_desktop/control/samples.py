@@ -43,6 +43,8 @@ class Sample:
     resident: int
     cached: int
     disk: int
+    is_whole: bool
+    """Whether the disk was measured for it, and not some time before."""
 
     def body(self, limits: Limits) -> dict[str, Any]:
         """Return the sample as the SDKs read it."""
@@ -59,8 +61,11 @@ class Sample:
         }
 
 
-def measure(desktop: Desktop, last: Sample | None, disk: int) -> Sample | None:
-    """Take one sample, or None when the desktop has no processes that could run."""
+def measure(desktop: Desktop, last: Sample | None, disk: int | None) -> Sample | None:
+    """Take one sample, or None when the desktop has no processes that could run.
+
+    Its disk is as given, or as the watchdog last saw it.
+    """
     jail = desktop.jail
     if jail is None or not jail.alive or desktop.record.state != "running":
         return None
@@ -84,7 +89,8 @@ def measure(desktop: Desktop, last: Sample | None, disk: int) -> Sample | None:
         percent = 100 * (seconds - last.cpu_s) / max(at - last.at, 0.01)
     else:
         percent = 100 * seconds / max(now - oldest, 0.01)
-    return Sample(at, seconds, round(percent, 2), resident, shared, disk)
+    used, is_whole = (desktop.disk_used, False) if disk is None else (disk, True)
+    return Sample(at, seconds, round(percent, 2), resident, shared, used, is_whole)
 
 
 class History:
@@ -105,11 +111,11 @@ class History:
 
     def _look(self, desktops: list[Desktop]) -> None:
         for desktop in desktops:
-            self._take(desktop, desktop.disk_used)
+            self._take(desktop, None)
         for gone in self._samples.keys() - {desktop.id for desktop in desktops}:
             del self._samples[gone]
 
-    def _take(self, desktop: Desktop, disk: int) -> None:
+    def _take(self, desktop: Desktop, disk: int | None) -> None:
         ring = self._samples.setdefault(desktop.id, deque(maxlen=KEPT))
         sample = measure(desktop, ring[-1] if ring else None, disk)
         if sample is not None:
@@ -122,7 +128,8 @@ class History:
         case in which the disk is measured anew.
         """
         ring = self._samples.get(desktop.id)
-        if end is None and not (ring and time.time() - ring[-1].at < 1):
+        is_new = ring and ring[-1].is_whole and time.time() - ring[-1].at < 1
+        if end is None and not is_new:
             await asyncio.to_thread(lambda: self._take(desktop, disk_usage(desktop.disk)))
         kept = list(self._samples.get(desktop.id, ()))
         return [s for s in kept if (start or 0) <= s.at and (end is None or s.at < end + 1)]

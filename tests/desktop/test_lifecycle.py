@@ -170,6 +170,17 @@ async def test_metrics_are_real_numbers(desktop: AsyncSandbox) -> None:
     assert 3_000_000 <= sample.disk_used < 10_000_000 < sample.disk_total
 
 
+async def test_metrics_asked_for_right_after_a_sample_of_the_server_have_the_disk_of_now(
+    desktop: AsyncSandbox,
+) -> None:
+    past_now = datetime.now(UTC) + timedelta(hours=1)  # so that the question itself takes none
+    while not await desktop.get_metrics(end=past_now):
+        await asyncio.sleep(0.05)
+    await desktop.commands.run("head -c 3000000 /dev/urandom > data")
+    *_, sample = await desktop.get_metrics()
+    assert sample.disk_used >= 3_000_000
+
+
 async def test_many_desktops_at_once_are_all_their_own(create: Any) -> None:
     desktops = await asyncio.gather(*(create() for _ in range(8)))
 

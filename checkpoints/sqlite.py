@@ -1,9 +1,11 @@
 """The default saver: one SQLite file for all threads of a user."""
 
 import asyncio
+import fcntl
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +20,9 @@ from checkpoints.encryption import WITNESS, check_key, serializer
 
 BUSY_TIMEOUT_MS = 5000
 """How long a writer waits for another process's transaction."""
+
+IN_WAL_MODE = b"\2\2"
+"""Bytes 18 and 19 of such a file."""
 
 TABLES = ("checkpoints", "writes")
 KEY = "thread_id, checkpoint_ns, checkpoint_id"
@@ -182,16 +187,23 @@ async def _delete_all_but(saver: AsyncSqliteSaver, thread: str, kept: Sequence[P
         await saver.conn.execute(query, (thread, *(part for place in kept for part in place)))
 
 
-def _make_private(path: Path) -> None:
+def _make(path: Path) -> None:
+    """Make the file in WAL mode; changing the mode does not wait for other processes by itself."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
+    with path.open("rb") as file:
+        if file.read(20)[18:] == IN_WAL_MODE:
+            return
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
 
 
 @asynccontextmanager
 async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     async with aiosqlite.connect(path) as connection:
         await connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        await connection.execute("PRAGMA journal_mode=WAL")
         await connection.execute("PRAGMA synchronous=FULL")
         yield connection
 
@@ -205,7 +217,7 @@ async def open_saver(path: Path, key: bytes | None = None) -> AsyncIterator[Sqli
     Raises:
         SaverError: the database was written with another key, or with one; nothing was changed.
     """
-    await asyncio.to_thread(_make_private, path)
+    await asyncio.to_thread(_make, path)
     async with _connect(path) as connection:
         saver = SqliteSaver(connection, path, serializer(key))
         await _check_key(saver)

@@ -1,5 +1,6 @@
 """What holds of the SQLite saver alone: no half of a change survives a kill, and its size."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -93,3 +94,13 @@ async def test_long_conversation_costs_what_is_said_not_its_length(
     [[_, pages, done]] = await saver.conn.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
     assert pages == done
     assert (tmp_path / "checkpoints.db").stat().st_size / 60 < 30_000  # 6 kB of them are said
+
+
+async def test_savers_of_a_new_file_opened_at_once_all_open(tmp_path: Path) -> None:
+    async def use(path: Path) -> int:
+        async with open_saver(path) as saver:
+            return len([found async for found in saver.alist(None)])
+
+    for number in range(30):
+        path = tmp_path / f"{number}.db"
+        assert await asyncio.gather(*(use(path) for _ in range(8))) == [0] * 8

@@ -110,12 +110,12 @@ def test_plan_uv_lock_versions_of_several_platforms_keep_their_conditions() -> N
         [[package]]
         name = "numpy"
         version = "1.26.0"
-        source = {registry = "https://index.test/simple"}
+        source = {registry = "../wheels"}
         resolution-markers = ["python_full_version < '3.12'"]
         [[package]]
         name = "numpy"
         version = "2.1.0"
-        source = {registry = "https://index.test/simple"}
+        source = {registry = "../wheels"}
         resolution-markers = ["python_full_version >= '3.12'", "sys_platform == 'win32'"]
         """,
     )
